@@ -1,0 +1,105 @@
+/* dispatch.c - finds the processor's instruction sets and points the drivers at one table of kernels. */
+#include "kernels.h"
+
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    const char *name;
+    const fnn_kernels_f32 *f32;
+    const fnn_kernels_f64 *f64;
+    bool (*supported)(void);
+} level;
+
+#define FNN_DECLARE(isa)                                \
+    extern const fnn_kernels_f32 fnn_kernels_f32_##isa; \
+    extern const fnn_kernels_f64 fnn_kernels_f64_##isa;
+
+FNN_DECLARE(portable)
+
+static bool always(void) { return true; }
+
+#if defined(__x86_64__)
+FNN_DECLARE(avx2)
+FNN_DECLARE(avx512)
+
+/* __builtin_cpu_supports also asks whether the system saves the wide registers. */
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#elif defined(__aarch64__)
+FNN_DECLARE(neon)
+#endif
+
+static const level levels[] = {
+    {"portable", &fnn_kernels_f32_portable, &fnn_kernels_f64_portable, always},
+#if defined(__x86_64__)
+    {"avx2", &fnn_kernels_f32_avx2, &fnn_kernels_f64_avx2, has_avx2},
+    {"avx512", &fnn_kernels_f32_avx512, &fnn_kernels_f64_avx512, has_avx512},
+#elif defined(__aarch64__)
+    {"neon", &fnn_kernels_f32_neon, &fnn_kernels_f64_neon, always},
+#endif
+};
+
+const fnn_kernels_f32 *fnn_active_f32 = &fnn_kernels_f32_portable;
+const fnn_kernels_f64 *fnn_active_f64 = &fnn_kernels_f64_portable;
+static int active;
+
+/* Levels are ordered and each includes the one before, so those that can run are a prefix. */
+int fnn_level_count(void)
+{
+    int count = 0, all = (int)(sizeof levels / sizeof *levels);
+    while (count < all && levels[count].supported())
+        count++;
+    return count;
+}
+
+const char *fnn_level_name(int index) { return levels[index].name; }
+
+int fnn_level(void) { return active; }
+
+void fnn_set_level(int index)
+{
+    active = index;
+    fnn_active_f32 = levels[index].f32;
+    fnn_active_f64 = levels[index].f64;
+}
+
+const char *fnn_cpu_features(void)
+{
+    static char text[256];
+    text[0] = 0;
+#if defined(__x86_64__)
+#define FNN_FEATURE(name)              \
+    if (__builtin_cpu_supports(name))  \
+        strcat(text, *text ? " " name : name);
+    FNN_FEATURE("sse2")
+    FNN_FEATURE("sse4.1")
+    FNN_FEATURE("avx")
+    FNN_FEATURE("avx2")
+    FNN_FEATURE("fma")
+    FNN_FEATURE("avx512f")
+    FNN_FEATURE("avx512bw")
+    FNN_FEATURE("avx512dq")
+    FNN_FEATURE("avx512vl")
+    FNN_FEATURE("avx512bf16")
+#undef FNN_FEATURE
+#elif defined(__aarch64__)
+    strcpy(text, "neon");
+#endif
+    return text;
+}
+
+int64_t fnn_cache_bytes(int cache_level)
+{
+    static const int64_t guess[] = {32 << 10, 1 << 20, 16 << 20};
+    long bytes = 0;
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+    static const int names[] = {_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE};
+    bytes = sysconf(names[cache_level - 1]);
+#endif
+    return bytes > 0 ? bytes : guess[cache_level - 1];
+}

@@ -1,0 +1,3 @@
+/* The avx2 kernels for float32; built with the flags that setup.py gives this instruction set. */
+#include "../simd/avx2.h"
+#include "../kernels/all.inc.h"

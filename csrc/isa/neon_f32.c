@@ -1,0 +1,3 @@
+/* The neon kernels for float32; built with the flags that setup.py gives this instruction set. */
+#include "../simd/neon.h"
+#include "../kernels/all.inc.h"

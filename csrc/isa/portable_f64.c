@@ -1,0 +1,4 @@
+/* The portable kernels for float64; built with the flags that setup.py gives this instruction set. */
+#define FNN_REAL_F64
+#include "../simd/portable.h"
+#include "../kernels/all.inc.h"

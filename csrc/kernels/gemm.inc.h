@@ -1,0 +1,182 @@
+/* gemm.inc.h - the matrix-product micro-kernels.
+ *
+ *   C[i, j] (+)= sum_p A[i, p] * B[p, j]        i < rows <= GEMM_ROWS, j < cols <= GEMM_VECTORS * VL, p < k
+ *
+ * One tile of C stays in registers while a column of A is broadcast against a row of B. A is read where it lies, in
+ * one of two forms: rows contiguous in p (a row-major matrix) or columns contiguous in i (its transpose). B's rows
+ * are GEMM_VECTORS full vectors, from a zero-padded panel or from a matrix wide enough. */
+
+/* Three rows share a pointer, so that a row-major A of any row stride needs few enough registers:
+ * [p], [p + step] and [p + 2 step] are all plain x86 and Arm addresses. */
+#define GEMM_SHARE 3
+#define GEMM_POINTERS ((GEMM_ROWS + GEMM_SHARE - 1) / GEMM_SHARE)
+
+ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_columns, int64_t k, const real *a,
+                              int64_t a_step, const real *b, int64_t b_step, real *c, int64_t c_step, int cols,
+                              int accumulate)
+{
+    vr sum[GEMM_ROWS][GEMM_VECTORS];
+    const real *row[GEMM_POINTERS];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = v_zero();
+#pragma GCC unroll 8
+    for (int i = 0; i < (rows + GEMM_SHARE - 1) / GEMM_SHARE; i++)
+        row[i] = a + i * GEMM_SHARE * a_step;
+
+    for (int64_t p = 0; p < k; p++) {
+        vr bp[GEMM_VECTORS];
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++)
+            bp[j] = v_load(b + j * VL);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            vr ap = v_splat(by_columns ? a[i] : row[i / GEMM_SHARE][(i % GEMM_SHARE) * a_step]);
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = v_fma(ap, bp[j], sum[i][j]);
+        }
+        b += b_step;
+        a += a_step;
+#pragma GCC unroll 8
+        for (int i = 0; i < (rows + GEMM_SHARE - 1) / GEMM_SHARE; i++)
+            row[i]++;
+    }
+
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) {
+            real *to = c + i * c_step + j * VL;
+            int64_t n = cols - j * VL;
+            if (n >= VL)
+                v_store(to, accumulate ? v_load(to) + sum[i][j] : sum[i][j]);
+            else if (n > 0)
+                v_store_n(to, accumulate ? v_load_n(to, n) + sum[i][j] : sum[i][j], n);
+        }
+}
+
+#define GEMM_CASE(r)                                                                                             \
+    case r:                                                                                                      \
+        if (cols > VL)                                                                                           \
+            gemm_block(r, GEMM_VECTORS, by_columns, k, a, a_step, b, b_step, c, c_step, cols, accumulate);       \
+        else                                                                                                     \
+            gemm_block(r, 1, by_columns, k, a, a_step, b, b_step, c, c_step, cols, accumulate);                  \
+        break;
+
+ALWAYS_INLINE void gemm_any_rows(const int by_columns, int64_t k, const real *a, int64_t a_step, const real *b,
+                                 int64_t b_step, real *c, int64_t c_step, int rows, int cols, int accumulate)
+{
+    switch (rows) {
+        GEMM_CASE(1)
+        GEMM_CASE(2)
+        GEMM_CASE(3)
+        GEMM_CASE(4)
+        GEMM_CASE(5)
+        GEMM_CASE(6)
+#if GEMM_ROWS > 6
+        GEMM_CASE(7)
+        GEMM_CASE(8)
+        GEMM_CASE(9)
+        GEMM_CASE(10)
+        GEMM_CASE(11)
+        GEMM_CASE(12)
+#endif
+    }
+}
+
+/* A[i, p] = a[i * a_step + p] */
+static void KERNEL(gemm_rows)(int64_t k, const real *a, int64_t a_step, const real *b, int64_t b_step, real *c,
+                              int64_t c_step, int rows, int cols, int accumulate)
+{
+    gemm_any_rows(0, k, a, a_step, b, b_step, c, c_step, rows, cols, accumulate);
+}
+
+/* A[i, p] = a[i + p * a_step] */
+static void KERNEL(gemm_cols)(int64_t k, const real *a, int64_t a_step, const real *b, int64_t b_step, real *c,
+                              int64_t c_step, int rows, int cols, int accumulate)
+{
+    gemm_any_rows(1, k, a, a_step, b, b_step, c, c_step, rows, cols, accumulate);
+}
+
+/* y[j] (+)= sum_p x[p] * b[j * b_step + p], j < n: a product with few rows, for which packing B^T would not pay. */
+static void KERNEL(gemm_dot)(int64_t n, int64_t k, const real *x, const real *b, int64_t b_step, real *y,
+                             int accumulate)
+{
+    for (int64_t j = 0; j < n; j++, b += b_step) {
+        vr s0 = v_zero(), s1 = v_zero();
+        int64_t p = 0;
+        for (; p + 2 * VL <= k; p += 2 * VL) {
+            s0 = v_fma(v_load(x + p), v_load(b + p), s0);
+            s1 = v_fma(v_load(x + p + VL), v_load(b + p + VL), s1);
+        }
+        for (; p < k; p += VL) {
+            int64_t rest = k - p < VL ? k - p : VL;
+            s0 = v_fma(v_load_n(x + p, rest), v_load_n(b + p, rest), s0);
+        }
+        real sum = v_sum(s0 + s1);
+        y[j] = accumulate ? y[j] + sum : sum;
+    }
+}
+
+/* panel[p, 0..width) = b[p * b_step + j], zero for j >= cols: B's rows as the tile kernels read them. */
+static void KERNEL(gemm_pack)(int64_t k, const real *b, int64_t b_step, int cols, int width, real *panel)
+{
+    for (int64_t p = 0; p < k; p++, b += b_step, panel += width)
+        for (int j = 0; j < width; j += VL) {
+            int n = cols - j;
+            v_store(panel + j, n >= VL ? v_load(b + j) : n > 0 ? v_load_n(b + j, n) : v_zero());
+        }
+}
+
+/* One VL x VL block: out[i * out_step + j] = in[j * in_step + i], by log2(VL) rounds of interleaving halves. */
+ALWAYS_INLINE void transpose_block(const real *in, int64_t in_step, int in_rows, int in_cols, real *out,
+                                   int64_t out_step)
+{
+    vr row[VL], next[VL];
+    vi low, high;
+    for (int i = 0; i < VL; i++) {
+        low[i] = i / 2 + (i % 2) * VL;
+        high[i] = i / 2 + (i % 2) * VL + VL / 2;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++)
+        row[i] = i >= in_rows ? v_zero() : in_cols >= VL ? v_load(in + i * in_step) : v_load_n(in + i * in_step, in_cols);
+#pragma GCC unroll 4
+    for (int round = 1; round < VL; round *= 2) {
+#pragma GCC unroll 16
+        for (int i = 0; i < VL / 2; i++) {
+            next[2 * i] = __builtin_shuffle(row[i], row[i + VL / 2], low);
+            next[2 * i + 1] = __builtin_shuffle(row[i], row[i + VL / 2], high);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            row[i] = next[i];
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++)
+        v_store(out + i * out_step, row[i]);
+}
+
+/* panel[p, j] = b[j * b_step + p], zero for j >= cols; `panel` has room for k rounded up to whole vectors. */
+static void KERNEL(gemm_pack_transposed)(int64_t k, const real *b, int64_t b_step, int cols, int width, real *panel)
+{
+    for (int j = 0; j < width; j += VL)
+        for (int64_t p = 0; p < k; p += VL) {
+            int in_rows = cols - j < VL ? (cols - j > 0 ? cols - j : 0) : VL;
+            transpose_block(b + j * b_step + p, b_step, in_rows, k - p < VL ? (int)(k - p) : VL,
+                            panel + p * width + j, width);
+        }
+}
+
+/* sum[i] += a[i] */
+static void KERNEL(add_to)(int64_t n, const real *a, real *sum)
+{
+    int64_t i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(sum + i, v_load(sum + i) + v_load(a + i));
+    if (i < n)
+        v_store_n(sum + i, v_load_n(sum + i, n - i) + v_load_n(a + i, n - i), n - i);
+}

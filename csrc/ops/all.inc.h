@@ -1,0 +1,25 @@
+/* all.inc.h - every driver, compiled for one real type. Drivers cut work into tasks, lay out workspace and call the
+ * kernels of the level in use; they are compiled for the baseline instruction set. */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "../kernels.h"
+#include "../parallel.h"
+
+#ifdef FNN_REAL_F64
+#define real double
+#define DRIVER(name) fnn_##name##_f64
+#define K fnn_active_f64
+#else
+#define real float
+#define DRIVER(name) fnn_##name##_f32
+#define K fnn_active_f32
+#endif
+
+static inline int64_t min_int(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t max_int(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a, multiple) * multiple; }
+
+#include "linear.inc.h"

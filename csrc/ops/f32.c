@@ -1,0 +1,2 @@
+/* The drivers for float32. */
+#include "all.inc.h"

@@ -1,0 +1,254 @@
+/* linear.inc.h - matrix products.
+ *
+ * B is packed once, shared by all threads, into panels of gemm_tile_vectors vectors; A is read where it lies. C is cut
+ * into blocks of rows (and, if those are few, of panels); a product with a long inner dimension and a small C (the
+ * weight gradients) is cut along k instead, into partial products that are added in order. All cuts depend on the
+ * shape alone. */
+
+#define GEMM_K_BLOCK 256   /* a panel of this depth stays in the first-level cache */
+#define GEMM_ROW_BLOCK 96  /* rows of a task: their part of A stays in the second-level cache */
+#define GEMM_K_CHUNKS 16   /* partial products of a long inner dimension, at most */
+
+typedef struct {
+    int64_t m, n, k;
+    const real *a, *b;
+    int64_t a_row, b_row;
+    bool a_transposed, b_transposed;
+    real *c;
+    /* derived */
+    int64_t width, panels, row_blocks, panel_groups, panels_per_group;
+    real *packed;
+} gemm_plan;
+
+static void gemm_pack_task(void *context, int64_t panel, int thread)
+{
+    gemm_plan *g = context;
+    int64_t j = panel * g->width;
+    int cols = (int)min_int(g->n - j, g->width);
+    real *to = g->packed + panel * g->width * round_up(g->k, K->lanes);
+    (void)thread;
+    if (g->b_transposed)
+        K->gemm_pack_transposed(g->k, g->b + j * g->b_row, g->b_row, cols, (int)g->width, to);
+    else
+        K->gemm_pack(g->k, g->b + j, g->b_row, cols, (int)g->width, to);
+}
+
+static void gemm_block_task(void *context, int64_t index, int thread)
+{
+    gemm_plan *g = context;
+    int64_t i0 = index / g->panel_groups * GEMM_ROW_BLOCK, i1 = min_int(i0 + GEMM_ROW_BLOCK, g->m);
+    int64_t first = index % g->panel_groups * g->panels_per_group;
+    int64_t last = min_int(first + g->panels_per_group, g->panels);
+    int64_t depth = round_up(g->k, K->lanes);
+    (void)thread;
+    for (int64_t p0 = 0; p0 < g->k; p0 += GEMM_K_BLOCK) {
+        int64_t depth_here = min_int(GEMM_K_BLOCK, g->k - p0);
+        for (int64_t panel = first; panel < last; panel++) {
+            int64_t j = panel * g->width;
+            int cols = (int)min_int(g->n - j, g->width);
+            const real *b = g->packed + panel * g->width * depth + p0 * g->width;
+            for (int64_t i = i0; i < i1; i += K->gemm_tile_rows) {
+                int rows = (int)min_int(K->gemm_tile_rows, i1 - i);
+                real *c = g->c + i * g->n + j;
+                if (g->a_transposed)
+                    K->gemm_cols(depth_here, g->a + i + p0 * g->a_row, g->a_row, b, g->width, c, g->n, rows, cols,
+                                 p0 > 0);
+                else
+                    K->gemm_rows(depth_here, g->a + i * g->a_row + p0, g->a_row, b, g->width, c, g->n, rows, cols,
+                                 p0 > 0);
+            }
+        }
+    }
+}
+
+static void gemm_cut(gemm_plan *g)
+{
+    g->width = (int64_t)K->gemm_tile_vectors * K->lanes;
+    if (g->n <= K->lanes)
+        g->width = K->lanes;
+    g->panels = ceil_div(g->n, g->width);
+    g->row_blocks = ceil_div(g->m, GEMM_ROW_BLOCK);
+    g->panel_groups = g->row_blocks >= 8 ? 1 : min_int(g->panels, ceil_div(8, max_int(g->row_blocks, 1)));
+    g->panels_per_group = ceil_div(g->panels, max_int(g->panel_groups, 1));
+    g->panel_groups = ceil_div(g->panels, max_int(g->panels_per_group, 1));
+}
+
+static int64_t gemm_packed_reals(const gemm_plan *g) { return g->panels * g->width * round_up(g->k, K->lanes); }
+
+static void gemm_run(gemm_plan *g, bool may_thread)
+{
+    double flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
+    int64_t tasks = g->row_blocks * g->panel_groups;
+    int width = may_thread ? fnn_parallel_width(tasks, flops * FNN_NS_PER_FLOP) : 1;
+    double pack_bytes = 2.0 * sizeof(real) * (double)gemm_packed_reals(g);
+    fnn_parallel(g->panels, may_thread ? fnn_parallel_width(g->panels, pack_bytes * FNN_NS_PER_BYTE) : 1,
+                 gemm_pack_task, g);
+    fnn_parallel_dynamic(tasks, width, gemm_block_task, g);
+}
+
+/* ---- few rows times a transposed matrix: dot products, nothing packed ---- */
+
+#define GEMM_DOT_ROWS 4
+#define GEMM_DOT_BLOCK 64
+
+static void gemm_dot_task(void *context, int64_t index, int thread)
+{
+    gemm_plan *g = context;
+    int64_t j = index * GEMM_DOT_BLOCK, n = min_int(GEMM_DOT_BLOCK, g->n - j);
+    (void)thread;
+    for (int64_t i = 0; i < g->m; i++)
+        K->gemm_dot(n, g->k, g->a + i * g->a_row, g->b + j * g->b_row, g->b_row, g->c + i * g->n + j, 0);
+}
+
+/* ---- a long inner dimension: partial products of chunks of k, added in order ---- */
+
+typedef struct {
+    gemm_plan whole;
+    int64_t chunks, chunk; /* chunk: rows of k in each */
+    real *partial;         /* chunks - 1 matrices; the first chunk writes C */
+    real *packed;          /* one packed chunk of B per thread */
+    int64_t packed_reals;
+} gemm_chunks;
+
+static void gemm_chunk_task(void *context, int64_t index, int thread)
+{
+    gemm_chunks *s = context;
+    gemm_plan g = s->whole;
+    int64_t p = index * s->chunk;
+    g.k = min_int(s->chunk, s->whole.k - p);
+    g.a += g.a_transposed ? p * g.a_row : p;
+    g.b += g.b_transposed ? p : p * g.b_row;
+    g.c = index == 0 ? s->whole.c : s->partial + (index - 1) * g.m * g.n;
+    g.packed = s->packed + thread * s->packed_reals;
+    gemm_cut(&g);
+    gemm_run(&g, false);
+}
+
+#define SUM_BLOCK 4096
+
+typedef struct {
+    real *sum;
+    const real *partial;
+    int64_t n, count;
+} partial_sums;
+
+static void add_partials_task(void *context, int64_t index, int thread)
+{
+    partial_sums *s = context;
+    int64_t start = index * SUM_BLOCK, n = min_int(SUM_BLOCK, s->n - start);
+    (void)thread;
+    for (int64_t i = 0; i < s->count; i++)
+        K->add_to(n, s->partial + i * s->n + start, s->sum + start);
+}
+
+/* sum[0..n) += partial[0] + partial[1] + ..., each of n, in this order for every element. */
+static void add_partials(real *sum, const real *partial, int64_t n, int64_t count)
+{
+    partial_sums s = {sum, partial, n, count};
+    int64_t blocks = ceil_div(n, SUM_BLOCK);
+    double bytes = (double)sizeof(real) * (double)n * (double)(count + 1);
+    fnn_parallel(blocks, fnn_parallel_width(blocks, bytes * FNN_NS_PER_BYTE), add_partials_task, &s);
+}
+
+/* Chunks are worth their partial matrices when k is long and C too small to be cut into enough blocks. */
+static int64_t gemm_chunk_count(const gemm_plan *g)
+{
+    int64_t tiles = ceil_div(g->m, GEMM_ROW_BLOCK) * ceil_div(g->n, 64);
+    int64_t chunks = min_int(g->k / 1024, GEMM_K_CHUNKS);
+    return tiles >= 8 || chunks < 2 ? 1 : chunks;
+}
+
+static int gemm_by_chunks(const gemm_plan *whole, int64_t chunks)
+{
+    gemm_chunks s = {.whole = *whole, .chunk = round_up(ceil_div(whole->k, chunks), 16)};
+    double flops = 2.0 * (double)whole->m * (double)whole->n * (double)whole->k;
+    s.chunks = ceil_div(whole->k, s.chunk);
+    int width = fnn_parallel_width(s.chunks, flops * FNN_NS_PER_FLOP);
+    gemm_plan one = *whole;
+    one.k = s.chunk;
+    gemm_cut(&one);
+    s.packed_reals = gemm_packed_reals(&one);
+    int64_t c_reals = whole->m * whole->n;
+    real *workspace = fnn_alloc(sizeof(real) * (size_t)(s.packed_reals * width + c_reals * (s.chunks - 1)));
+    if (!workspace)
+        return FNN_NO_MEMORY;
+    s.packed = workspace;
+    s.partial = workspace + s.packed_reals * width;
+    fnn_parallel_dynamic(s.chunks, width, gemm_chunk_task, &s);
+    add_partials(whole->c, s.partial, c_reals, s.chunks - 1);
+    fnn_free(workspace);
+    return FNN_OK;
+}
+
+static int gemm(gemm_plan *g)
+{
+    if (g->m == 0 || g->n == 0)
+        return FNN_OK;
+    if (g->k == 0) {
+        memset(g->c, 0, sizeof(real) * (size_t)(g->m * g->n));
+        return FNN_OK;
+    }
+    if (g->m <= GEMM_DOT_ROWS && g->b_transposed && !g->a_transposed) {
+        int64_t blocks = ceil_div(g->n, GEMM_DOT_BLOCK);
+        double bytes = (double)sizeof(real) * (double)(g->n * g->k);
+        fnn_parallel(blocks, fnn_parallel_width(blocks, bytes * FNN_NS_PER_BYTE), gemm_dot_task, g);
+        return FNN_OK;
+    }
+    int64_t chunks = gemm_chunk_count(g);
+    if (chunks > 1)
+        return gemm_by_chunks(g, chunks);
+    gemm_cut(g);
+    g->packed = fnn_alloc(sizeof(real) * (size_t)gemm_packed_reals(g));
+    if (!g->packed)
+        return FNN_NO_MEMORY;
+    gemm_run(g, true);
+    fnn_free(g->packed);
+    return FNN_OK;
+}
+
+/* ---- a batch of products: one task each ---- */
+
+typedef struct {
+    gemm_plan first;
+    int64_t a_batch, b_batch, packed_reals;
+    real *packed;
+} gemm_batch;
+
+static void gemm_batch_task(void *context, int64_t index, int thread)
+{
+    gemm_batch *batch = context;
+    gemm_plan g = batch->first;
+    g.a += index * batch->a_batch;
+    g.b += index * batch->b_batch;
+    g.c += index * g.m * g.n;
+    g.packed = batch->packed + thread * batch->packed_reals;
+    gemm_run(&g, false);
+}
+
+int DRIVER(matmul)(int64_t batch, int64_t m, int64_t n, int64_t k, const real *a, int64_t a_row, int64_t a_batch,
+                   bool a_transposed, const real *b, int64_t b_row, int64_t b_batch, bool b_transposed, real *c)
+{
+    gemm_plan g = {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c};
+    g.a_row = a_row;
+    g.b_row = b_row;
+    g.a_transposed = a_transposed;
+    g.b_transposed = b_transposed;
+    double flops = 2.0 * (double)m * (double)n * (double)k;
+    if (batch == 1)
+        return gemm(&g);
+    if (m == 0 || n == 0 || batch == 0)
+        return FNN_OK;
+    if (k == 0) {
+        memset(c, 0, sizeof(real) * (size_t)(batch * m * n));
+        return FNN_OK;
+    }
+    gemm_cut(&g);
+    gemm_batch all = {g, a_batch, b_batch, gemm_packed_reals(&g), NULL};
+    int width = fnn_parallel_width(batch, flops * (double)batch * FNN_NS_PER_FLOP);
+    all.packed = fnn_alloc(sizeof(real) * (size_t)(all.packed_reals * width));
+    if (!all.packed)
+        return FNN_NO_MEMORY;
+    fnn_parallel(batch, width, gemm_batch_task, &all);
+    fnn_free(all.packed);
+    return FNN_OK;
+}
