@@ -13,3 +13,13 @@ cnp.import_array()
 
 include "binding/core.pxi"
 include "binding/linear.pxi"
+include "binding/conv.pxi"
+include "binding/pool.pxi"
+include "binding/norm.pxi"
+include "binding/activation.pxi"
+include "binding/loss.pxi"
+include "binding/elementwise.pxi"
+include "binding/reduce.pxi"
+include "binding/dropout.pxi"
+include "binding/optim.pxi"
+include "binding/augment.pxi"

@@ -7,6 +7,16 @@
 #include "../shapes.h"
 
 #include "gemm.inc.h"
+#include "conv.inc.h"
+#include "pool.inc.h"
+#include "norm.inc.h"
+#include "activation.inc.h"
+#include "loss.inc.h"
+#include "elementwise.inc.h"
+#include "reduce.inc.h"
+#include "dropout.inc.h"
+#include "optim.inc.h"
+#include "augment.inc.h"
 
 /* `real` is a macro of this unit; the table's type spells it out for both. */
 #undef real

@@ -23,3 +23,13 @@ static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a, multiple) * multiple; }
 
 #include "linear.inc.h"
+#include "conv.inc.h"
+#include "pool.inc.h"
+#include "norm.inc.h"
+#include "activation.inc.h"
+#include "loss.inc.h"
+#include "elementwise.inc.h"
+#include "reduce.inc.h"
+#include "dropout.inc.h"
+#include "optim.inc.h"
+#include "augment.inc.h"
