@@ -1,0 +1,326 @@
+"""The tape and the walk back over it.
+
+Every recorded operation is a `Node`. A node knows where the gradients of its inputs go (`edges`) and holds
+the operation's backward closure; what that closure captured is all that is saved. `backward_pass` visits
+the nodes from the youngest to the oldest, so each one runs once, after all of its consumers.
+
+An *edge* is one of: a `Tensor` (a leaf: the gradient is accumulated in `.grad`), a `Node` (the producer of
+a single output), an `Output` (one of several outputs of a producer), or None (no gradient wanted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from sys import getrefcount
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from .dtype import Array
+from .mode import no_grad
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+Backward: TypeAlias = Callable[[Any, tuple[bool, ...]], Sequence[Array | None]]
+Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
+Saved: TypeAlias = list[tuple[list[int], int]]
+Edge: TypeAlias = "Tensor | Node | Output | None"
+Slots: TypeAlias = list[Array | None]
+
+_sequence = count()
+
+
+class Node:
+    """One recorded operation.
+
+    Attributes:
+        name: the operation's name.
+        sequence: creation number; consumers always have larger ones than producers.
+        backward: the operation's closure, None once it has run and been freed.
+        edges: where each input's gradient goes.
+        shapes: the output's shape, or a list of them if the operation has several outputs.
+        saved: (version counter, value when saved) of each captured array that a Tensor can change in place.
+        hooks: functions to call on the gradient of an output, by output number, before `backward` runs.
+    """
+
+    __slots__ = ("__weakref__", "backward", "edges", "hooks", "name", "saved", "sequence", "shapes")
+
+    def __init__(
+        self,
+        name: str,
+        backward: Backward,
+        edges: Sequence[Edge],
+        saved: Saved | None,
+        shapes: tuple[int, ...] | list[tuple[int, ...]],
+    ) -> None:
+        self.name = name
+        self.sequence = next(_sequence)
+        self.backward: Backward | None = backward
+        self.edges = edges
+        self.saved = saved
+        self.shapes = shapes
+        self.hooks: dict[int, dict[int, Hook]] | None = None
+
+    @property
+    def next_functions(self) -> tuple[Edge, ...]:
+        """The edges this node passes gradients to: nodes, or the leaf tensors themselves."""
+        return tuple(edge.node if isinstance(edge, Output) else edge for edge in self.edges)
+
+    def __repr__(self) -> str:
+        return f"<{self.name.title().replace('_', '')}Backward>"
+
+
+class Output(NamedTuple):
+    """The edge to output number `index` of a node with several outputs."""
+
+    node: Node
+    index: int
+
+
+def source(edge: Node | Output) -> tuple[Node, int]:
+    """The node and the output number an edge stands for."""
+    return (edge, 0) if isinstance(edge, Node) else (edge.node, edge.index)
+
+
+def _sole_owner(slots: Slots, i: int) -> bool:
+    """Whether `slots[i]` is the only reference to writable memory of its own, so that it may be overwritten.
+
+    The slot's reference and the argument of `getrefcount` make two; a view's base is held by the view, by
+    the local name and by the argument, which makes three.
+    """
+    if getrefcount(slots[i]) != 2:
+        return False
+    array = slots[i]
+    if array is None or not array.flags.writeable:
+        return False
+    owner = array.base
+    del array
+    while owner is not None:
+        if type(owner) is not np.ndarray or getrefcount(owner) != 3:
+            return False
+        view, owner = owner, owner.base
+        del view
+    return True
+
+
+def _accumulate(slots: Slots, i: int, grads: Slots, j: int) -> None:
+    """Add `grads[j]` to `slots[i]`, writing only into arrays that nobody else can see."""
+    if slots[i] is None:
+        slots[i] = grads[j]
+    elif _sole_owner(slots, i):
+        np.add(slots[i], grads[j], out=slots[i])  # type: ignore[arg-type]
+    elif _sole_owner(grads, j):
+        np.add(slots[i], grads[j], out=grads[j])  # type: ignore[arg-type]
+        slots[i] = grads[j]
+    else:
+        slots[i] = np.asarray(np.add(slots[i], grads[j]))  # type: ignore[arg-type]
+    grads[j] = None
+
+
+class _Pass:
+    """The state of one walk: the gradients that have arrived, by node and by leaf.
+
+    Args:
+        retain_graph: keep the closures after they have run.
+        running: the only nodes to run, or None for all that gradients reach.
+        captured: filled with the gradients of these (node, output number) pairs.
+    """
+
+    def __init__(
+        self,
+        retain_graph: bool,
+        running: set[Node] | None = None,
+        captured: dict[tuple[Node, int], Array | None] | None = None,
+    ) -> None:
+        self.retain_graph = retain_graph
+        self.running = running
+        self.captured = captured or {}
+        self.stops = {node for node, _ in self.captured}
+        self.heap: list[int] = []
+        self.arrived: dict[int, tuple[Node, Slots]] = {}
+        self.leaves: dict[int, tuple[Tensor, Slots]] = {}
+
+    def deliver(self, edge: Edge, grads: Slots, j: int) -> None:
+        """Add gradient `grads[j]` to what has arrived at `edge`, and empty that slot."""
+        if type(edge) is Node:
+            index, node = 0, edge
+        elif type(edge) is Output:
+            node, index = edge
+        else:
+            leaf: Tensor = edge  # type: ignore[assignment]
+            entry = self.leaves.get(id(leaf))
+            if entry is None:
+                entry = self.leaves[id(leaf)] = (leaf, [None])
+            _accumulate(entry[1], 0, grads, j)
+            return
+        if self.running is not None and node not in self.running and node not in self.stops:
+            return
+        known = self.arrived.get(node.sequence)
+        if known is None:
+            outputs = len(node.shapes) if type(node.shapes) is list else 1
+            known = self.arrived[node.sequence] = (node, [None] * outputs)
+            heappush(self.heap, -node.sequence)
+        _accumulate(known[1], index, grads, j)
+
+    def run(self) -> None:
+        """Visit every node that gradients reach, youngest first."""
+        while self.heap:
+            node, slots = self.arrived.pop(-heappop(self.heap))
+            if node.hooks is not None:
+                _call_hooks(node, slots)
+            if node in self.stops:
+                for index, grad in enumerate(slots):
+                    if (node, index) in self.captured:
+                        self.captured[node, index] = grad
+            if self.running is None or node in self.running:
+                self.visit(node, slots)
+
+    def visit(self, node: Node, slots: Slots) -> None:
+        """Run one node's closure and deliver what it returns."""
+        closure = node.backward
+        if closure is None:
+            raise RuntimeError(
+                f"backward through '{node.name}' a second time: what it saved was freed by the first; "
+                "use backward(retain_graph=True) the first time"
+            )
+        if node.saved is not None:
+            for version, value in node.saved:
+                if version[0] != value:
+                    raise RuntimeError(
+                        f"backward through '{node.name}': an array it saved was changed in place since "
+                        f"(version {version[0]}, saved at version {value}); change a clone() instead"
+                    )
+        edges = node.edges
+        if not self.retain_graph:
+            node.backward, node.saved, node.edges = None, None, ()
+        needs = tuple([edge is not None for edge in edges])
+        if type(node.shapes) is list:
+            grads = list(closure(tuple(slots), needs))
+        else:
+            dy = slots.pop()
+            grads = list(closure(dy, needs))
+            del dy
+        slots.clear()
+        del closure
+        if len(grads) != len(edges):
+            raise RuntimeError(
+                f"backward of '{node.name}' returned {len(grads)} gradients for its {len(edges)} tensor inputs"
+            )
+        for j, edge in enumerate(edges):
+            if edge is not None and grads[j] is not None:
+                _check(node.name, j, edge, grads)
+                self.deliver(edge, grads, j)
+
+
+def _check(name: str, j: int, edge: Node | Output | Tensor, grads: Slots) -> None:
+    """Make `grads[j]` an array and raise if its shape is not that of the input it belongs to."""
+    if type(grads[j]) is not np.ndarray:
+        grads[j] = np.asarray(grads[j])
+    if type(edge) is Node:
+        expected = edge.shapes
+    elif type(edge) is Output:
+        expected = edge.node.shapes[edge.index]
+    else:
+        expected = edge.data.shape  # type: ignore[union-attr]
+    shape = grads[j].shape  # type: ignore[union-attr]
+    if shape != expected:
+        raise RuntimeError(
+            f"backward of '{name}' returned a gradient of shape {shape} for input {j}, expected {expected}"
+        )
+
+
+def _call_hooks(node: Node, slots: Slots) -> None:
+    """Pass each arrived gradient through the hooks of its output."""
+    if node.hooks is None:
+        return
+    for index, hooks in node.hooks.items():
+        grad = slots[index]
+        if grad is not None:
+            slots[index] = apply_hooks(hooks, grad, node.name)
+
+
+def apply_hooks(hooks: dict[int, Hook], grad: Array, name: str) -> Array:
+    """`grad` after the hooks have seen it, each of which may replace it by returning a Tensor."""
+    from .tensor import Tensor
+
+    for hook in list(hooks.values()):
+        result = hook(Tensor(grad))
+        if result is not None:
+            if result.data.shape != grad.shape:
+                raise RuntimeError(
+                    f"hook on '{name}' returned shape {result.data.shape}, expected {grad.shape}"
+                )
+            grad = result.data
+    return grad
+
+
+def _ancestors(roots: Iterable[Edge], targets: set[Any]) -> set[Node]:
+    """The nodes between `roots` and `targets` (nodes, or ids of leaves): the ones that must run."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack = [source(edge)[0] for edge in roots if isinstance(edge, Node | Output)]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            order.append(node)
+            stack.extend(source(edge)[0] for edge in node.edges if isinstance(edge, Node | Output))
+    wanted: set[Node] = set()
+    for node in sorted(order, key=lambda each: each.sequence):
+        for edge in node.edges:
+            if isinstance(edge, Node | Output):
+                producer = source(edge)
+                if producer in targets or producer[0] in wanted:
+                    wanted.add(node)
+            elif edge is not None and id(edge) in targets:
+                wanted.add(node)
+    return wanted
+
+
+def backward_pass(roots: Sequence[tuple[Edge, Array]], retain_graph: bool = False) -> None:
+    """Propagate gradients from `roots` and accumulate them in the `.grad` of the leaves.
+
+    Args:
+        roots: (edge, gradient) pairs to start from.
+        retain_graph: keep what the closures saved, so that the graph can be walked again.
+
+    Raises:
+        RuntimeError: if part of the graph was freed, or a saved array was changed in place.
+    """
+    walk = _Pass(retain_graph)
+    with no_grad():
+        for edge, grad in roots:
+            walk.deliver(edge, [grad], 0)
+        walk.run()
+        for leaf, slots in walk.leaves.values():
+            leaf._receive(slots)
+
+
+def gradients(
+    roots: Sequence[tuple[Edge, Array]], inputs: Sequence[Edge], retain_graph: bool = False
+) -> list[Array | None]:
+    """Propagate gradients from `roots` to `inputs` only, and return them; no `.grad` changes.
+
+    Only the nodes between the two run. The result has None where no path leads to an input.
+    """
+    targets: set[Any] = {id(edge) for edge in inputs if not isinstance(edge, Node | Output)}
+    captured: dict[tuple[Node, int], Array | None] = {
+        source(edge): None for edge in inputs if isinstance(edge, Node | Output)
+    }
+    targets.update(captured)
+    walk = _Pass(retain_graph, _ancestors([edge for edge, _ in roots], targets), captured)
+    with no_grad():
+        for edge, grad in roots:
+            walk.deliver(edge, [grad], 0)
+        walk.run()
+    results: list[Array | None] = []
+    for edge in inputs:
+        if isinstance(edge, Node | Output):
+            results.append(captured[source(edge)])
+        else:
+            leaf = walk.leaves.get(id(edge))
+            results.append(None if leaf is None else leaf[1][0])
+    return results
