@@ -245,11 +245,11 @@ def conv_bwd_w(
     _check("conv_bwd_w", x.shape, w_shape, groups)
     (n, o), positions, rows = dy.shape[:2], prod(dy.shape[2:]), prod(w_shape[1:])
     cols = im2col(x, w_shape[2:], stride, padding, dilation).reshape(n, groups, rows, positions)
-    dys = dy.reshape(n, groups, o // groups, positions)
+    dy_groups = dy.reshape(n, groups, o // groups, positions)
     # Batch and positions become one axis, so that one product per group sums over both.
-    cols = cols.transpose(1, 2, 0, 3).reshape(groups, rows, n * positions)
-    dys = dys.transpose(1, 2, 0, 3).reshape(groups, o // groups, n * positions)
-    return np.asarray(dys @ cols.transpose(0, 2, 1)).reshape(w_shape)
+    x_flat = cols.transpose(1, 2, 0, 3).reshape(groups, rows, n * positions)
+    dy_flat = dy_groups.transpose(1, 2, 0, 3).reshape(groups, o // groups, n * positions)
+    return np.asarray(dy_flat @ x_flat.transpose(0, 2, 1)).reshape(w_shape)
 
 
 def conv_bwd_b(dy: Array) -> Array:
@@ -311,7 +311,7 @@ def conv_transpose_fwd(
 def conv_transpose_bwd(
     dy: Array, x: Array, w: Array, stride: Ints = 1, padding: Ints = 0, groups: int = 1, dilation: Ints = 1
 ) -> tuple[Array, Array, Array]:
-    """Gradient of `conv_transpose_fwd`: ``dx`` convolves ``dy``, ``dw`` is `conv_bwd_w` with x and dy swapped.
+    """Gradient of `conv_transpose_fwd`: ``dx`` convolves ``dy``; ``dw`` is `conv_bwd_w`, x and dy swapped.
 
     Args:
         dy: gradient of the output.

@@ -150,7 +150,7 @@ def nll_fwd(
     ignore_index: int = -100,
     reduction: Reduction = "mean",
 ) -> Array:
-    """Negative log-likelihood ``-w_target x_target`` of log-probabilities; ``mean`` divides by ``Σ w_target``.
+    """Negative log-likelihood ``-w_target x_target``; ``mean`` divides by ``Σ w_target``.
 
     Args:
         x: log-probabilities.
@@ -201,7 +201,7 @@ def nll_bwd(
 def _hinges(
     x: Array, target: Array, p: int, margin: float, weight: Array | None
 ) -> tuple[Array, Array, Array]:
-    """Where each row's target is, the hinges (0 at the target), and what each row's sum is multiplied with."""
+    """Where each row's target is, the hinges (0 at the target), and the factor of each row's sum."""
     if p not in (1, 2):
         raise ValueError(f"multi_margin: p must be 1 or 2, got {p}")
     rows, targets = np.atleast_2d(x), np.atleast_1d(target)
