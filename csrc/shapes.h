@@ -3,6 +3,7 @@
 #ifndef FNN_SHAPES_H
 #define FNN_SHAPES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The axes of the spatial triples below. */
@@ -15,10 +16,41 @@ typedef struct {
     int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
 } fnn_conv_shape;
 
+/* What computes a convolution: the selection rule, or the general path for comparisons. */
+enum fnn_conv_algorithm { FNN_CONV_AUTO = 0, FNN_CONV_IM2COL = 1 };
+
+/* The steps, in elements, of a matrix-product tile whose inner dimension is `runs` runs of k: run q of A starts at
+ * a + q * a_run, of B at b + q * b_run. A plain product has one run; a convolution has one for each filter row. */
+typedef struct {
+    int64_t k, runs;
+    int64_t a_step, a_run, b_step, b_run, c_step;
+} fnn_tile;
+
 /* x (n, in[0..2], c) -> y (n, out[0..2], c) */
 typedef struct {
     int64_t n, c;
     int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
 } fnn_pool_shape;
+
+/* x (n, h, w) -> y (n, out_h, out_w), in pixels of `pixel` bytes. Image i is described by a row of parameters: the
+ * window of x that it shows, mirrored or not, then top, left, height and width of boxes that are overwritten. A window
+ * of the size of y is copied and may leave the image, which `padding` then continues; any other lies inside the image
+ * and is resampled bilinearly. */
+enum { FNN_PAD_CONSTANT, FNN_PAD_EDGE, FNN_PAD_REFLECT, FNN_PAD_SYMMETRIC };
+enum {
+    FNN_AUGMENT_TOP,
+    FNN_AUGMENT_LEFT,
+    FNN_AUGMENT_HEIGHT,
+    FNN_AUGMENT_WIDTH,
+    FNN_AUGMENT_FLIP_X,
+    FNN_AUGMENT_FLIP_Y,
+    FNN_AUGMENT_BOXES /* number of columns before the boxes */
+};
+typedef struct {
+    int64_t n, h, w, pixel, out_h, out_w;
+    int64_t byte_boxes, real_boxes; /* boxes overwritten before and after pixels become reals, in this order */
+    int padding;
+    bool antialias; /* a window that shrinks is averaged, not just sampled */
+} fnn_augment_shape;
 
 #endif
