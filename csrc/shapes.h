@@ -53,4 +53,43 @@ typedef struct {
     bool antialias; /* a window that shrinks is averaged, not just sampled */
 } fnn_augment_shape;
 
+/* One parameter of an optimiser: n elements of its weights, gradient and states, all in one memory order. Spans lie
+ * one after the other in a sequence that is cut into blocks; `start` is where this one begins there, a multiple of
+ * FNN_SPAN_ALIGN, so that cuts fall between whole vectors. For gradient clipping w is the gradient to change. */
+#define FNN_SPAN_ALIGN 64
+typedef struct {
+    void *w;
+    const void *g;
+    void *state[3];   /* NULL where the method has none */
+    int64_t *step;    /* number of steps done, which a step counts up; NULL where the method has no state */
+    int64_t n, start;
+    double factor[2]; /* what the driver derives from the options and the step for this step's kernel */
+} fnn_span;
+
+/* The options of the optimisers, in PyTorch's names. */
+typedef struct {
+    double lr, momentum, dampening, weight_decay;
+    bool nesterov, maximize;
+} fnn_sgd;
+
+typedef struct {
+    double lr, lr_decay, weight_decay, eps;
+    bool maximize;
+} fnn_adagrad;
+
+typedef struct {
+    double lr, rho, eps, weight_decay;
+    bool maximize;
+} fnn_adadelta;
+
+typedef struct {
+    double lr, alpha, eps, weight_decay, momentum;
+    bool centered, maximize;
+} fnn_rmsprop;
+
+typedef struct {
+    double lr, beta1, beta2, eps, weight_decay;
+    bool amsgrad, decoupled, maximize; /* decoupled: weight decay shrinks the weight (AdamW) */
+} fnn_adam;
+
 #endif

@@ -1,1 +1,77 @@
-/* conv.inc.h */
+/* conv.inc.h - depthwise convolution: every channel has a filter of its own, so vectors run over channels and there
+ * is nothing to broadcast. (Dense convolutions are matrix products: gemm.inc.h.) */
+
+/* y[x][c] = bias[c] + sum_t in[x * step + offset[t] + c] * w[t][c] for `pixels` pixels of one row; c < channels. */
+static void KERNEL(conv_depthwise_row)(int64_t pixels, int64_t channels, int64_t taps, const int64_t *offset,
+                                       const real *in, int64_t step, const real *w, int64_t w_step, const real *bias,
+                                       real *y, int64_t y_step)
+{
+    for (int64_t c = 0; c < channels; c += VL) {
+        int64_t n = channels - c < VL ? channels - c : VL;
+        vr start = bias ? v_load_n(bias + c, n) : v_zero();
+        int64_t x = 0;
+        if (n == VL)
+            for (; x + 4 <= pixels; x += 4) {
+                const real *p = in + x * step + c;
+                vr s0 = start, s1 = start, s2 = start, s3 = start;
+                for (int64_t t = 0; t < taps; t++) {
+                    vr wt = v_load(w + t * w_step + c);
+                    const real *q = p + offset[t];
+                    s0 = v_fma(v_load(q), wt, s0);
+                    s1 = v_fma(v_load(q + step), wt, s1);
+                    s2 = v_fma(v_load(q + 2 * step), wt, s2);
+                    s3 = v_fma(v_load(q + 3 * step), wt, s3);
+                }
+                real *to = y + x * y_step + c;
+                v_store(to, s0);
+                v_store(to + y_step, s1);
+                v_store(to + 2 * y_step, s2);
+                v_store(to + 3 * y_step, s3);
+            }
+        for (; x < pixels; x++) {
+            const real *p = in + x * step + c;
+            vr sum = start;
+            for (int64_t t = 0; t < taps; t++)
+                sum = v_fma(v_load_n(p + offset[t], n), v_load_n(w + t * w_step + c, n), sum);
+            v_store_n(y + x * y_step + c, sum, n);
+        }
+    }
+}
+
+/* dw[t][c] += sum over `pixels` of in[x * step + offset[t] + c] * dy[x][c] */
+static void KERNEL(conv_depthwise_row_w)(int64_t pixels, int64_t channels, int64_t taps, const int64_t *offset,
+                                         const real *in, int64_t step, const real *dy, int64_t dy_step, real *dw,
+                                         int64_t dw_step)
+{
+    for (int64_t c = 0; c < channels; c += VL) {
+        int64_t n = channels - c < VL ? channels - c : VL, t = 0;
+        for (; t + 3 <= taps; t += 3) {
+            const real *p0 = in + offset[t] + c, *p1 = in + offset[t + 1] + c, *p2 = in + offset[t + 2] + c;
+            vr s0 = v_zero(), s1 = v_zero(), s2 = v_zero();
+            if (n == VL)
+                for (int64_t x = 0; x < pixels; x++) {
+                    vr g = v_load(dy + x * dy_step + c);
+                    s0 = v_fma(v_load(p0 + x * step), g, s0);
+                    s1 = v_fma(v_load(p1 + x * step), g, s1);
+                    s2 = v_fma(v_load(p2 + x * step), g, s2);
+                }
+            else
+                for (int64_t x = 0; x < pixels; x++) {
+                    vr g = v_load_n(dy + x * dy_step + c, n);
+                    s0 = v_fma(v_load_n(p0 + x * step, n), g, s0);
+                    s1 = v_fma(v_load_n(p1 + x * step, n), g, s1);
+                    s2 = v_fma(v_load_n(p2 + x * step, n), g, s2);
+                }
+            real *to = dw + t * dw_step + c;
+            v_store_n(to, v_load_n(to, n) + s0, n);
+            v_store_n(to + dw_step, v_load_n(to + dw_step, n) + s1, n);
+            v_store_n(to + 2 * dw_step, v_load_n(to + 2 * dw_step, n) + s2, n);
+        }
+        for (; t < taps; t++) {
+            vr sum = v_zero();
+            for (int64_t x = 0; x < pixels; x++)
+                sum = v_fma(v_load_n(in + x * step + offset[t] + c, n), v_load_n(dy + x * dy_step + c, n), sum);
+            v_store_n(dw + t * dw_step + c, v_load_n(dw + t * dw_step + c, n) + sum, n);
+        }
+    }
+}

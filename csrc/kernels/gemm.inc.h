@@ -1,73 +1,82 @@
 /* gemm.inc.h - the matrix-product micro-kernels.
  *
- *   C[i, j] (+)= sum_p A[i, p] * B[p, j]        i < rows <= GEMM_ROWS, j < cols <= GEMM_VECTORS * VL, p < k
+ *   C[i, j] (+)= sum_p A[i, p] * B[p, j] (+ bias[j])     i < rows <= GEMM_ROWS, j < cols <= GEMM_VECTORS * VL
  *
  * One tile of C stays in registers while a column of A is broadcast against a row of B. A is read where it lies, in
- * one of two forms: rows contiguous in p (a row-major matrix) or columns contiguous in i (its transpose). B's rows
- * are GEMM_VECTORS full vectors, from a zero-padded panel or from a matrix wide enough. */
+ * one of two forms: rows contiguous in p (a row-major matrix, the pixels of a channels-last image) or columns
+ * contiguous in i (its transpose). p walks through runs (see fnn_tile), so that the same tile computes matrix
+ * products and, without an im2col copy, convolutions. B's rows are full vectors: a zero-padded panel, or a matrix
+ * whose row holds at least that many. */
 
 /* Three rows share a pointer, so that a row-major A of any row stride needs few enough registers:
  * [p], [p + step] and [p + 2 step] are all plain x86 and Arm addresses. */
 #define GEMM_SHARE 3
 #define GEMM_POINTERS ((GEMM_ROWS + GEMM_SHARE - 1) / GEMM_SHARE)
 
-ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_columns, int64_t k, const real *a,
-                              int64_t a_step, const real *b, int64_t b_step, real *c, int64_t c_step, int cols,
-                              int accumulate)
+ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_columns, const fnn_tile *t,
+                              const real *a, const real *b, const real *bias, real *c, int cols, int accumulate)
 {
     vr sum[GEMM_ROWS][GEMM_VECTORS];
-    const real *row[GEMM_POINTERS];
+    const int64_t a_step = t->a_step, b_step = t->b_step;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
             sum[i][j] = v_zero();
-#pragma GCC unroll 8
-    for (int i = 0; i < (rows + GEMM_SHARE - 1) / GEMM_SHARE; i++)
-        row[i] = a + i * GEMM_SHARE * a_step;
 
-    for (int64_t p = 0; p < k; p++) {
-        vr bp[GEMM_VECTORS];
-#pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++)
-            bp[j] = v_load(b + j * VL);
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-            vr ap = v_splat(by_columns ? a[i] : row[i / GEMM_SHARE][(i % GEMM_SHARE) * a_step]);
-#pragma GCC unroll 4
-            for (int j = 0; j < vectors; j++)
-                sum[i][j] = v_fma(ap, bp[j], sum[i][j]);
-        }
-        b += b_step;
-        a += a_step;
+    for (int64_t run = 0; run < t->runs; run++) {
+        const real *ar = a + run * t->a_run, *br = b + run * t->b_run;
+        const real *row[GEMM_POINTERS];
 #pragma GCC unroll 8
         for (int i = 0; i < (rows + GEMM_SHARE - 1) / GEMM_SHARE; i++)
-            row[i]++;
+            row[i] = ar + i * GEMM_SHARE * a_step;
+
+        for (int64_t p = t->k; p > 0; p--) {
+            vr bp[GEMM_VECTORS];
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; j++)
+                bp[j] = v_load(br + j * VL);
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++) {
+                vr ap = v_splat(by_columns ? ar[i] : row[i / GEMM_SHARE][(i % GEMM_SHARE) * a_step]);
+#pragma GCC unroll 4
+                for (int j = 0; j < vectors; j++)
+                    sum[i][j] = v_fma(ap, bp[j], sum[i][j]);
+            }
+            br += b_step;
+            ar += a_step;
+#pragma GCC unroll 8
+            for (int i = 0; i < (rows + GEMM_SHARE - 1) / GEMM_SHARE; i++)
+                row[i]++;
+        }
     }
 
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++) {
-            real *to = c + i * c_step + j * VL;
-            int64_t n = cols - j * VL;
+    for (int j = 0; j < vectors; j++) {
+        int64_t n = cols - j * VL;
+        vr offset = !bias ? v_zero() : n >= VL ? v_load(bias + j * VL) : v_load_n(bias + j * VL, n > 0 ? n : 0);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            real *to = c + i * t->c_step + j * VL;
+            vr y = bias ? sum[i][j] + offset : sum[i][j];
             if (n >= VL)
-                v_store(to, accumulate ? v_load(to) + sum[i][j] : sum[i][j]);
+                v_store(to, accumulate ? v_load(to) + y : y);
             else if (n > 0)
-                v_store_n(to, accumulate ? v_load_n(to, n) + sum[i][j] : sum[i][j], n);
+                v_store_n(to, accumulate ? v_load_n(to, n) + y : y, n);
         }
+    }
 }
 
-#define GEMM_CASE(r)                                                                                             \
-    case r:                                                                                                      \
-        if (cols > VL)                                                                                           \
-            gemm_block(r, GEMM_VECTORS, by_columns, k, a, a_step, b, b_step, c, c_step, cols, accumulate);       \
-        else                                                                                                     \
-            gemm_block(r, 1, by_columns, k, a, a_step, b, b_step, c, c_step, cols, accumulate);                  \
+#define GEMM_CASE(r)                                                                         \
+    case r:                                                                                  \
+        if (cols > VL)                                                                       \
+            gemm_block(r, GEMM_VECTORS, by_columns, t, a, b, bias, c, cols, accumulate);     \
+        else                                                                                 \
+            gemm_block(r, 1, by_columns, t, a, b, bias, c, cols, accumulate);                \
         break;
 
-ALWAYS_INLINE void gemm_any_rows(const int by_columns, int64_t k, const real *a, int64_t a_step, const real *b,
-                                 int64_t b_step, real *c, int64_t c_step, int rows, int cols, int accumulate)
+ALWAYS_INLINE void gemm_any_rows(const int by_columns, const fnn_tile *t, const real *a, const real *b,
+                                 const real *bias, real *c, int rows, int cols, int accumulate)
 {
     switch (rows) {
         GEMM_CASE(1)
@@ -88,22 +97,23 @@ ALWAYS_INLINE void gemm_any_rows(const int by_columns, int64_t k, const real *a,
 }
 
 /* A[i, p] = a[i * a_step + p] */
-static void KERNEL(gemm_rows)(int64_t k, const real *a, int64_t a_step, const real *b, int64_t b_step, real *c,
-                              int64_t c_step, int rows, int cols, int accumulate)
+static void KERNEL(gemm_rows)(const fnn_tile *t, const real *a, const real *b, const real *bias, real *c, int rows,
+                              int cols, int accumulate)
 {
-    gemm_any_rows(0, k, a, a_step, b, b_step, c, c_step, rows, cols, accumulate);
+    gemm_any_rows(0, t, a, b, bias, c, rows, cols, accumulate);
 }
 
 /* A[i, p] = a[i + p * a_step] */
-static void KERNEL(gemm_cols)(int64_t k, const real *a, int64_t a_step, const real *b, int64_t b_step, real *c,
-                              int64_t c_step, int rows, int cols, int accumulate)
+static void KERNEL(gemm_cols)(const fnn_tile *t, const real *a, const real *b, const real *bias, real *c, int rows,
+                              int cols, int accumulate)
 {
-    gemm_any_rows(1, k, a, a_step, b, b_step, c, c_step, rows, cols, accumulate);
+    gemm_any_rows(1, t, a, b, bias, c, rows, cols, accumulate);
 }
 
-/* y[j] (+)= sum_p x[p] * b[j * b_step + p], j < n: a product with few rows, for which packing B^T would not pay. */
-static void KERNEL(gemm_dot)(int64_t n, int64_t k, const real *x, const real *b, int64_t b_step, real *y,
-                             int accumulate)
+/* y[j] = sum_p x[p] * b[j * b_step + p] (+ bias[j]), j < n: a product with few rows, for which packing B^T would
+ * not pay. */
+static void KERNEL(gemm_dot)(int64_t n, int64_t k, const real *x, const real *b, int64_t b_step, const real *bias,
+                             real *y)
 {
     for (int64_t j = 0; j < n; j++, b += b_step) {
         vr s0 = v_zero(), s1 = v_zero();
@@ -117,7 +127,7 @@ static void KERNEL(gemm_dot)(int64_t n, int64_t k, const real *x, const real *b,
             s0 = v_fma(v_load_n(x + p, rest), v_load_n(b + p, rest), s0);
         }
         real sum = v_sum(s0 + s1);
-        y[j] = accumulate ? y[j] + sum : sum;
+        y[j] = bias ? sum + bias[j] : sum;
     }
 }
 

@@ -1,1 +1,135 @@
-/* conv.inc.h */
+/* conv.inc.h - convolution: which algorithm computes which shape, and the entry points.
+ *
+ *   forward            y[n, o, k] = sum_{t, c} x[n, o * stride + t * dilation - pad, c] * w[k, c, t] + bias[k]
+ *   backward, data     dx = the adjoint in x
+ *   backward, weight   dw = the adjoint in w
+ *
+ * x (n, in, c) and y (n, out, k) are channels-last, w (k, c / groups, taps) is PyTorch's layout. */
+
+static inline int64_t conv_taps(const fnn_conv_shape *s) { return s->kernel[0] * s->kernel[1] * s->kernel[2]; }
+static inline int64_t conv_in_pixels(const fnn_conv_shape *s) { return s->in[0] * s->in[1] * s->in[2]; }
+static inline int64_t conv_out_pixels(const fnn_conv_shape *s) { return s->out[0] * s->out[1] * s->out[2]; }
+
+static double conv_flops(const fnn_conv_shape *s)
+{
+    return 2.0 * (double)s->n * (double)conv_out_pixels(s) * (double)s->k * (double)(s->c / s->groups) *
+           (double)conv_taps(s);
+}
+
+/* Of one axis: which taps reach the input positions phase, phase + stride, ..., and where they read dy. */
+typedef struct {
+    int64_t first_tap, taps, pad, count; /* count: input positions of the phase */
+} conv_phase;
+
+static conv_phase conv_phase_of(const fnn_conv_shape *s, int axis, int64_t phase)
+{
+    conv_phase p;
+    int64_t stride = s->stride[axis];
+    p.first_tap = (phase + s->pad[axis]) % stride;
+    p.taps = s->kernel[axis] > p.first_tap ? ceil_div(s->kernel[axis] - p.first_tap, stride) : 0;
+    /* position phase + stride * i reads dy at i + (phase + pad - first_tap) / stride - tap */
+    p.pad = p.taps - 1 - (phase + s->pad[axis] - p.first_tap) / stride;
+    p.count = s->in[axis] > phase ? ceil_div(s->in[axis] - phase, stride) : 0;
+    return p;
+}
+
+#include "conv_depthwise.inc.h"
+#include "conv_direct.inc.h"
+#include "conv_im2col.inc.h"
+
+typedef enum { CONV_POINTWISE, CONV_DEPTHWISE, CONV_DIRECT, CONV_IM2COL } conv_algorithm;
+
+/* The selection rule, for all three passes. */
+static conv_algorithm conv_select(const fnn_conv_shape *s, int forced)
+{
+    bool plane = s->in[0] == 1 && s->kernel[0] == 1 && s->pad[0] == 0 && s->stride[0] == 1;
+    bool dense = s->dilation[1] == 1 && s->dilation[2] == 1;
+    bool unit = s->stride[0] == 1 && s->stride[1] == 1 && s->stride[2] == 1;
+    bool padded = s->pad[0] || s->pad[1] || s->pad[2];
+    if (forced == FNN_CONV_IM2COL)
+        return CONV_IM2COL;
+    if (s->groups > 1)
+        return plane && dense && s->groups == s->c && s->k == s->c ? CONV_DEPTHWISE : CONV_IM2COL;
+    if (conv_taps(s) == 1 && unit && !padded)
+        return CONV_POINTWISE;
+    return plane && dense ? CONV_DIRECT : CONV_IM2COL;
+}
+
+/* A 1x1 convolution is the product of the (pixels, c) matrix with the (k, c) weights. */
+static int conv_pointwise_fwd(const fnn_conv_shape *s, const real *x, const real *w, const real *bias, real *y)
+{
+    gemm_plan g = {.m = s->n * conv_in_pixels(s), .n = s->k, .k = s->c, .a = x, .b = w, .bias = bias, .c = y};
+    g.a_row = g.b_row = s->c;
+    g.b_transposed = true;
+    return gemm(&g);
+}
+
+static int conv_pointwise_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
+{
+    gemm_plan g = {.m = s->n * conv_in_pixels(s), .n = s->c, .k = s->k, .a = dy, .b = w, .c = dx};
+    g.a_row = s->k;
+    g.b_row = s->c;
+    return gemm(&g);
+}
+
+static int conv_pointwise_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
+{
+    gemm_plan g = {.m = s->k, .n = s->c, .k = s->n * conv_in_pixels(s), .a = dy, .b = x, .c = dw};
+    g.a_row = s->k;
+    g.b_row = s->c;
+    g.a_transposed = true;
+    return gemm(&g);
+}
+
+int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, const real *w, const real *bias, real *y)
+{
+    if (s->n * conv_out_pixels(s) * s->k == 0)
+        return FNN_OK;
+    switch (conv_select(s, algorithm)) {
+    case CONV_POINTWISE:
+        return conv_pointwise_fwd(s, x, w, bias, y);
+    case CONV_DEPTHWISE:
+        return conv_depthwise_fwd(s, x, w, bias, y);
+    case CONV_DIRECT:
+        return conv_direct_fwd(s, x, w, bias, y);
+    default:
+        return conv_im2col_fwd(s, x, w, bias, y);
+    }
+}
+
+int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *w, real *dx)
+{
+    if (s->n * conv_in_pixels(s) * s->c == 0)
+        return FNN_OK;
+    switch (conv_select(s, algorithm)) {
+    case CONV_POINTWISE:
+        return conv_pointwise_bwd_x(s, dy, w, dx);
+    case CONV_DEPTHWISE:
+        return conv_depthwise_bwd_x(s, dy, w, dx);
+    case CONV_DIRECT:
+        return conv_direct_bwd_x(s, dy, w, dx);
+    default:
+        return conv_im2col_bwd_x(s, dy, w, dx);
+    }
+}
+
+int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *x, real *dw)
+{
+    int64_t weights = s->k * (s->c / s->groups) * conv_taps(s);
+    if (weights == 0)
+        return FNN_OK;
+    if (s->n * conv_out_pixels(s) == 0) {
+        memset(dw, 0, sizeof(real) * (size_t)weights);
+        return FNN_OK;
+    }
+    switch (conv_select(s, algorithm)) {
+    case CONV_POINTWISE:
+        return conv_pointwise_bwd_w(s, dy, x, dw);
+    case CONV_DEPTHWISE:
+        return conv_depthwise_bwd_w(s, dy, x, dw);
+    case CONV_DIRECT:
+        return conv_direct_bwd_w(s, dy, x, dw);
+    default:
+        return conv_im2col_bwd_w(s, dy, x, dw);
+    }
+}

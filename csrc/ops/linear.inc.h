@@ -14,6 +14,7 @@ typedef struct {
     const real *a, *b;
     int64_t a_row, b_row;
     bool a_transposed, b_transposed;
+    const real *bias; /* (n), added to every row; or NULL */
     real *c;
     /* derived */
     int64_t width, panels, row_blocks, panel_groups, panels_per_group;
@@ -42,7 +43,9 @@ static void gemm_block_task(void *context, int64_t index, int thread)
     int64_t depth = round_up(g->k, K->lanes);
     (void)thread;
     for (int64_t p0 = 0; p0 < g->k; p0 += GEMM_K_BLOCK) {
-        int64_t depth_here = min_int(GEMM_K_BLOCK, g->k - p0);
+        fnn_tile tile = {.k = min_int(GEMM_K_BLOCK, g->k - p0), .runs = 1, .a_step = g->a_row};
+        tile.b_step = g->width;
+        tile.c_step = g->n;
         for (int64_t panel = first; panel < last; panel++) {
             int64_t j = panel * g->width;
             int cols = (int)min_int(g->n - j, g->width);
@@ -50,12 +53,11 @@ static void gemm_block_task(void *context, int64_t index, int thread)
             for (int64_t i = i0; i < i1; i += K->gemm_tile_rows) {
                 int rows = (int)min_int(K->gemm_tile_rows, i1 - i);
                 real *c = g->c + i * g->n + j;
+                const real *bias = g->bias && p0 == 0 ? g->bias + j : NULL;
                 if (g->a_transposed)
-                    K->gemm_cols(depth_here, g->a + i + p0 * g->a_row, g->a_row, b, g->width, c, g->n, rows, cols,
-                                 p0 > 0);
+                    K->gemm_cols(&tile, g->a + i + p0 * g->a_row, b, bias, c, rows, cols, p0 > 0);
                 else
-                    K->gemm_rows(depth_here, g->a + i * g->a_row + p0, g->a_row, b, g->width, c, g->n, rows, cols,
-                                 p0 > 0);
+                    K->gemm_rows(&tile, g->a + i * g->a_row + p0, b, bias, c, rows, cols, p0 > 0);
             }
         }
     }
@@ -97,7 +99,8 @@ static void gemm_dot_task(void *context, int64_t index, int thread)
     int64_t j = index * GEMM_DOT_BLOCK, n = min_int(GEMM_DOT_BLOCK, g->n - j);
     (void)thread;
     for (int64_t i = 0; i < g->m; i++)
-        K->gemm_dot(n, g->k, g->a + i * g->a_row, g->b + j * g->b_row, g->b_row, g->c + i * g->n + j, 0);
+        K->gemm_dot(n, g->k, g->a + i * g->a_row, g->b + j * g->b_row, g->b_row, g->bias ? g->bias + j : NULL,
+                    g->c + i * g->n + j);
 }
 
 /* ---- a long inner dimension: partial products of chunks of k, added in order ---- */
@@ -119,6 +122,7 @@ static void gemm_chunk_task(void *context, int64_t index, int thread)
     g.a += g.a_transposed ? p * g.a_row : p;
     g.b += g.b_transposed ? p : p * g.b_row;
     g.c = index == 0 ? s->whole.c : s->partial + (index - 1) * g.m * g.n;
+    g.bias = index == 0 ? g.bias : NULL;
     g.packed = s->packed + thread * s->packed_reals;
     gemm_cut(&g);
     gemm_run(&g, false);
@@ -180,12 +184,22 @@ static int gemm_by_chunks(const gemm_plan *whole, int64_t chunks)
     return FNN_OK;
 }
 
+/* An empty inner dimension: the sum is zero, the bias remains. */
+static void gemm_nothing(real *c, int64_t rows, int64_t n, const real *bias)
+{
+    for (int64_t i = 0; i < rows; i++, c += n)
+        if (bias)
+            memcpy(c, bias, sizeof(real) * (size_t)n);
+        else
+            memset(c, 0, sizeof(real) * (size_t)n);
+}
+
 static int gemm(gemm_plan *g)
 {
     if (g->m == 0 || g->n == 0)
         return FNN_OK;
     if (g->k == 0) {
-        memset(g->c, 0, sizeof(real) * (size_t)(g->m * g->n));
+        gemm_nothing(g->c, g->m, g->n, g->bias);
         return FNN_OK;
     }
     if (g->m <= GEMM_DOT_ROWS && g->b_transposed && !g->a_transposed) {
@@ -226,9 +240,10 @@ static void gemm_batch_task(void *context, int64_t index, int thread)
 }
 
 int DRIVER(matmul)(int64_t batch, int64_t m, int64_t n, int64_t k, const real *a, int64_t a_row, int64_t a_batch,
-                   bool a_transposed, const real *b, int64_t b_row, int64_t b_batch, bool b_transposed, real *c)
+                   bool a_transposed, const real *b, int64_t b_row, int64_t b_batch, bool b_transposed,
+                   const real *bias, real *c)
 {
-    gemm_plan g = {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c};
+    gemm_plan g = {.m = m, .n = n, .k = k, .a = a, .b = b, .bias = bias, .c = c};
     g.a_row = a_row;
     g.b_row = b_row;
     g.a_transposed = a_transposed;
@@ -239,7 +254,7 @@ int DRIVER(matmul)(int64_t batch, int64_t m, int64_t n, int64_t k, const real *a
     if (m == 0 || n == 0 || batch == 0)
         return FNN_OK;
     if (k == 0) {
-        memset(c, 0, sizeof(real) * (size_t)(batch * m * n));
+        gemm_nothing(c, batch * m, n, bias);
         return FNN_OK;
     }
     gemm_cut(&g);

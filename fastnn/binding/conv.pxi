@@ -1,1 +1,88 @@
-# conv.pxi
+# conv.pxi - convolutions. Images are (n, depth, height, width, channels), weights (k, c / groups, kd, kh, kw).
+
+cdef extern from "fnn.h" nogil:
+    enum: FNN_CONV_AUTO, FNN_CONV_IM2COL
+    ctypedef struct fnn_conv_shape:
+        int64_t n, c, k, groups
+        int64_t inside "in"[3]
+        int64_t out[3]
+        int64_t kernel[3]
+        int64_t stride[3]
+        int64_t pad[3]
+        int64_t dilation[3]
+    int fnn_conv_fwd(int dtype, const fnn_conv_shape *s, int algorithm, const void *x, const void *w,
+                     const void *bias, void *y)
+    int fnn_conv_bwd_x(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *w, void *dx)
+    int fnn_conv_bwd_w(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *x, void *dw)
+
+CONV_ALGORITHMS = {"auto": FNN_CONV_AUTO, "im2col": FNN_CONV_IM2COL}
+
+
+cdef int conv_shape(fnn_conv_shape *s, cnp.ndarray x, cnp.ndarray w, cnp.ndarray y, tuple stride, tuple pad,
+                    tuple dilation, int64_t groups) except -1:
+    """The shape struct of a convolution, checked so that no kernel reads or writes outside its arrays."""
+    cdef int i
+    cdef int64_t reach
+    if cnp.PyArray_NDIM(x) != 5 or cnp.PyArray_NDIM(w) != 5 or cnp.PyArray_NDIM(y) != 5:
+        raise ValueError("conv: expected x, w and y of five dimensions")
+    if groups < 1 or x.shape[4] % groups or w.shape[0] % groups:
+        raise ValueError(f"conv: {x.shape[4]} and {w.shape[0]} channels do not divide into {groups} groups")
+    if w.shape[1] * groups != x.shape[4] or y.shape[4] != w.shape[0] or y.shape[0] != x.shape[0]:
+        raise ValueError(f"conv: shapes {(<object>x).shape}, {(<object>w).shape}, {(<object>y).shape} do not "
+                         f"belong together with groups={groups}")
+    s.n, s.c, s.k, s.groups = x.shape[0], x.shape[4], w.shape[0], groups
+    for i in range(3):
+        s.inside[i], s.out[i], s.kernel[i] = x.shape[1 + i], y.shape[1 + i], w.shape[2 + i]
+        s.stride[i], s.pad[i], s.dilation[i] = stride[i], pad[i], dilation[i]
+        if s.stride[i] < 1 or s.dilation[i] < 1 or s.pad[i] < 0 or s.kernel[i] < 1:
+            raise ValueError(f"conv: bad geometry stride={stride}, padding={pad}, dilation={dilation}")
+        # The last output may see past the input by the padding at the end, which may differ from that before.
+        reach = (s.out[i] - 1) * s.stride[i] + (s.kernel[i] - 1) * s.dilation[i] + 1
+        if s.out[i] > 0 and reach > s.inside[i] + s.pad[i] + (s.kernel[i] - 1) * s.dilation[i] + s.pad[i] + 1:
+            raise ValueError(f"conv: output size {y.shape[1 + i]} does not fit input size {x.shape[1 + i]}")
+    return 0
+
+
+def conv_fwd(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray y, tuple stride, tuple pad, tuple dilation,
+             int64_t groups, int algorithm=FNN_CONV_AUTO):
+    """y = correlation of x with w, plus bias unless None."""
+    cdef fnn_conv_shape s
+    cdef int dtype = real_dtype(x, "x"), status
+    conv_shape(&s, x, w, y, stride, pad, dilation, groups)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = source(w, dtype, "w")
+    cdef const void *bp = NULL
+    cdef void *yp = target(y, dtype, "y")
+    if bias is not None:
+        bp = source(bias, dtype, "bias", s.k)
+    with nogil:
+        status = fnn_conv_fwd(dtype, &s, algorithm, xp, wp, bp, yp)
+    done(status)
+
+
+def conv_bwd_x(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray dx, tuple stride, tuple pad, tuple dilation,
+               int64_t groups, int algorithm=FNN_CONV_AUTO):
+    """dx = gradient of the input of conv_fwd."""
+    cdef fnn_conv_shape s
+    cdef int dtype = real_dtype(dy, "dy"), status
+    conv_shape(&s, dx, w, dy, stride, pad, dilation, groups)
+    cdef const void *gp = source(dy, dtype, "dy")
+    cdef const void *wp = source(w, dtype, "w")
+    cdef void *xp = target(dx, dtype, "dx")
+    with nogil:
+        status = fnn_conv_bwd_x(dtype, &s, algorithm, gp, wp, xp)
+    done(status)
+
+
+def conv_bwd_w(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray dw, tuple stride, tuple pad, tuple dilation,
+               int64_t groups, int algorithm=FNN_CONV_AUTO):
+    """dw = gradient of the weights of conv_fwd."""
+    cdef fnn_conv_shape s
+    cdef int dtype = real_dtype(dy, "dy"), status
+    conv_shape(&s, x, dw, dy, stride, pad, dilation, groups)
+    cdef const void *gp = source(dy, dtype, "dy")
+    cdef const void *xp = source(x, dtype, "x")
+    cdef void *wp = target(dw, dtype, "dw")
+    with nogil:
+        status = fnn_conv_bwd_w(dtype, &s, algorithm, gp, xp, wp)
+    done(status)

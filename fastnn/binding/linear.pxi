@@ -3,11 +3,12 @@
 cdef extern from "fnn.h" nogil:
     int fnn_matmul(int dtype, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row,
                    int64_t a_batch, c_bool a_transposed, const void *b, int64_t b_row, int64_t b_batch,
-                   c_bool b_transposed, void *c)
+                   c_bool b_transposed, const void *bias, void *c)
 
 
-def matmul(cnp.ndarray a, bint a_transposed, cnp.ndarray b, bint b_transposed, cnp.ndarray c):
-    """c[i] = op(a[i]) op(b[i]) for contiguous (batch, rows, cols) arrays; a or b of batch 1 serves every i."""
+def matmul(cnp.ndarray a, bint a_transposed, cnp.ndarray b, bint b_transposed, cnp.ndarray c,
+           cnp.ndarray bias=None):
+    """c[i] = op(a[i]) op(b[i]) + bias for contiguous (batch, rows, cols) arrays; a or b of batch 1 serves every i."""
     if cnp.PyArray_NDIM(a) != 3 or cnp.PyArray_NDIM(b) != 3 or cnp.PyArray_NDIM(c) != 3:
         raise ValueError("matmul: expected three arrays of three dimensions")
     cdef int dtype = real_dtype(a, "a"), status
@@ -19,9 +20,10 @@ def matmul(cnp.ndarray a, bint a_transposed, cnp.ndarray b, bint b_transposed, c
     cdef const void *ap = source(a, dtype, "a", a.shape[0] * m * k)
     cdef const void *bp = source(b, dtype, "b", b.shape[0] * k * n)
     cdef void *cp = target(c, dtype, "c")
+    cdef const void *biasp = NULL if bias is None else source(bias, dtype, "bias", n)
     if (a.shape[0] != 1 and a.shape[0] != batch) or (b.shape[0] != 1 and b.shape[0] != batch):
         raise ValueError(f"matmul: expected batches of 1 or {batch}, got {a.shape[0]} and {b.shape[0]}")
     with nogil:
         status = fnn_matmul(dtype, batch, m, n, k, ap, a_row, a_batch, a_transposed, bp, b_row, b_batch,
-                            b_transposed, cp)
+                            b_transposed, biasp, cp)
     done(status)
