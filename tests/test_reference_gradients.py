@@ -5,14 +5,11 @@ import pytest
 
 from fastnn.reference import (
     activation,
-    adaptive_pool,
-    batch_norm,
     conv,
     dropout,
     elementwise,
     linear,
     loss,
-    loss_elementwise,
     norm,
     pool,
     reduce,
@@ -124,49 +121,49 @@ GRADIENTS = {
         [positive(1, 2, 3, 4)],
     ),
     "adaptive_avg_pool": (
-        lambda x: adaptive_pool.adaptive_avg_pool_fwd(x, (3, None)),
-        lambda dy, x: adaptive_pool.adaptive_avg_pool_bwd(dy, x.shape),
+        lambda x: pool.adaptive_avg_pool_fwd(x, (3, None)),
+        lambda dy, x: pool.adaptive_avg_pool_bwd(dy, x.shape),
         [normal(2, 2, 5, 4)],
     ),
     "adaptive_max_pool": (
-        lambda x: adaptive_pool.adaptive_max_pool_fwd(x, 3),
-        lambda dy, x: pool.max_pool_bwd(dy, adaptive_pool.adaptive_max_pool_fwd(x, 3)[1], x.shape),
+        lambda x: pool.adaptive_max_pool_fwd(x, 3),
+        lambda dy, x: pool.max_pool_bwd(dy, pool.adaptive_max_pool_fwd(x, 3)[1], x.shape),
         [normal(2, 2, 5, 4)],
     ),
     "global_avg_pool": (
-        adaptive_pool.global_avg_pool_fwd,
-        lambda dy, x: adaptive_pool.global_avg_pool_bwd(dy, x.shape),
+        pool.global_avg_pool_fwd,
+        lambda dy, x: pool.global_avg_pool_bwd(dy, x.shape),
         [normal(2, 2, 3, 2)],
     ),
     "global_max_pool": (
-        adaptive_pool.global_max_pool_fwd,
-        lambda dy, x: pool.max_pool_bwd(dy, adaptive_pool.global_max_pool_fwd(x)[1], x.shape),
+        pool.global_max_pool_fwd,
+        lambda dy, x: pool.max_pool_bwd(dy, pool.global_max_pool_fwd(x)[1], x.shape),
         [normal(2, 2, 3, 2)],
     ),
     "batch_norm_train": (
-        batch_norm.batch_norm_train_fwd,
-        lambda dy, x, w, b: batch_norm.batch_norm_train_bwd(
-            dy, x, *batch_norm.batch_norm_train_fwd(x, w, b)[1:], w
+        norm.batch_norm_train_fwd,
+        lambda dy, x, w, b: norm.batch_norm_train_bwd(
+            dy, x, *norm.batch_norm_train_fwd(x, w, b)[1:], w
         ),
         [normal(4, 3, 2), normal(3), normal(3)],
     ),
     "batch_norm_eval": (
-        lambda x, w, b: batch_norm.batch_norm_eval_fwd(x, normal(3), positive(3), w, b),
-        lambda dy, x, w, b: batch_norm.batch_norm_eval_bwd(dy, x, normal(3), positive(3), w),
+        lambda x, w, b: norm.batch_norm_eval_fwd(x, normal(3), positive(3), w, b),
+        lambda dy, x, w, b: norm.batch_norm_eval_bwd(dy, x, normal(3), positive(3), w),
         [normal(4, 3, 2), normal(3), normal(3)],
     ),
     "batch_norm_relu_train": (
-        batch_norm.batch_norm_relu_train_fwd,
-        lambda dy, x, w, b, residual: batch_norm.batch_norm_relu_train_bwd(
-            dy, (f := batch_norm.batch_norm_relu_train_fwd(x, w, b, residual))[0], x, f[1], f[2], w
+        norm.batch_norm_relu_train_fwd,
+        lambda dy, x, w, b, residual: norm.batch_norm_relu_train_bwd(
+            dy, (f := norm.batch_norm_relu_train_fwd(x, w, b, residual))[0], x, f[1], f[2], w
         ),
         [normal(4, 3, 2), normal(3), normal(3), normal(4, 3, 2, seed=1)],
     ),
     "batch_norm_relu_eval": (
-        lambda x, w, b, r: batch_norm.batch_norm_relu_eval_fwd(x, normal(3), positive(3), w, b, r),
-        lambda dy, x, w, b, r: batch_norm.batch_norm_relu_eval_bwd(
+        lambda x, w, b, r: norm.batch_norm_relu_eval_fwd(x, normal(3), positive(3), w, b, r),
+        lambda dy, x, w, b, r: norm.batch_norm_relu_eval_bwd(
             dy,
-            batch_norm.batch_norm_relu_eval_fwd(x, normal(3), positive(3), w, b, r),
+            norm.batch_norm_relu_eval_fwd(x, normal(3), positive(3), w, b, r),
             x,
             normal(3),
             positive(3),
@@ -324,10 +321,10 @@ ELEMENTWISE = {
 @pytest.mark.parametrize("name", [*CLASSIFICATION, *ELEMENTWISE])
 def test_loss_gradients(name, reduction):
     if name in CLASSIFICATION:
-        (op, target, options), x, module = CLASSIFICATION[name], normal(3, 5), loss
+        (op, target, options), x = CLASSIFICATION[name], normal(3, 5)
     else:
-        (op, x, target, options), module = ELEMENTWISE[name], loss_elementwise
-    forward, backward = getattr(module, f"{op}_fwd"), getattr(module, f"{op}_bwd")
+        (op, x, target, options) = ELEMENTWISE[name]
+    forward, backward = getattr(loss, f"{op}_fwd"), getattr(loss, f"{op}_bwd")
     options = {**options, "reduction": reduction}
     check_gradients(
         lambda x: forward(x, target, **options), lambda dy, x: backward(dy, x, target, **options), [x]
@@ -337,8 +334,8 @@ def test_loss_gradients(name, reduction):
 def test_kl_div_batchmean_and_loss_of_images():
     x = normal(2, 5, 3)
     check_gradients(
-        lambda x: loss_elementwise.kl_div_fwd(x, positive(2, 5, 3), "batchmean"),
-        lambda dy, x: loss_elementwise.kl_div_bwd(dy, x, positive(2, 5, 3), "batchmean"),
+        lambda x: loss.kl_div_fwd(x, positive(2, 5, 3), "batchmean"),
+        lambda dy, x: loss.kl_div_bwd(dy, x, positive(2, 5, 3), "batchmean"),
         [x],
     )
     labels = np.array([[1, 0, 4], [2, 2, -100]])

@@ -7,6 +7,7 @@ measure them against it, and where a formula needs explaining, it is explained h
 Conventions, the same in every module:
 
 - Shapes are PyTorch's: activations ``(N, C, *spatial)``, convolution weights ``(out, in / groups, *kernel)``.
+- A module is named after its family (`pool`, `norm`, `loss` ...) and holds all of it, be it by import.
 - ``<op>_fwd`` computes the output and, where the backward pass needs them, the values it saves.
 - ``<op>_bwd`` takes ``dy``, the gradient of a scalar loss with respect to the output, first, and returns the
   gradients of the inputs: ``dx`` of the input, ``dw`` of the weight, ``db`` of the bias.
@@ -23,15 +24,12 @@ Example:
 
 from . import (
     activation,
-    adaptive_pool,
     augment,
-    batch_norm,
     conv,
     dropout,
     elementwise,
     linear,
     loss,
-    loss_elementwise,
     norm,
     optim,
     pool,
@@ -42,15 +40,12 @@ from . import (
 
 __all__ = [
     "activation",
-    "adaptive_pool",
     "augment",
-    "batch_norm",
     "conv",
     "dropout",
     "elementwise",
     "linear",
     "loss",
-    "loss_elementwise",
     "norm",
     "optim",
     "pool",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._typing import Array
-from .norm import all_but_channel, per_channel, scale_shift, standardise, standardise_bwd
+from .standardise import all_but_channel, per_channel, scale_shift, standardise, standardise_bwd
 
 
 def batch_norm_train_fwd(
@@ -79,7 +79,7 @@ def batch_norm_train_bwd(
 ) -> tuple[Array, Array, Array]:
     """Gradient of `batch_norm_train_fwd`; the batch statistics are functions of x too.
 
-    ``dw = Σ dy x̂``, ``db = Σ dy`` per channel; ``dx`` as in the module's text.
+    ``dw = Σ dy x̂``, ``db = Σ dy`` per channel; ``dx`` as in `standardise`.
 
     Args:
         dy: gradient of the output.

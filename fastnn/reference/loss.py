@@ -3,12 +3,28 @@
 ``<loss>_fwd(x, target, ...)`` returns the loss and ``<loss>_bwd(dy, x, target, ...)`` the gradient of ``x``.
 With ``reduction='mean'`` or ``'sum'`` the loss and ``dy`` are scalars; with ``'none'`` both have the
 unreduced shape. Logits of ±1e4 give finite losses and gradients.
+
+Losses that compare element by element are defined in `loss_elementwise` and can be had from here.
 """
 
 import numpy as np
 
 from ._typing import Array
 from .activation import log_softmax_fwd, softmax_fwd
+from .loss_elementwise import bce_bwd as bce_bwd
+from .loss_elementwise import bce_fwd as bce_fwd
+from .loss_elementwise import bce_with_logits_bwd as bce_with_logits_bwd
+from .loss_elementwise import bce_with_logits_fwd as bce_with_logits_fwd
+from .loss_elementwise import huber_bwd as huber_bwd
+from .loss_elementwise import huber_fwd as huber_fwd
+from .loss_elementwise import kl_div_bwd as kl_div_bwd
+from .loss_elementwise import kl_div_fwd as kl_div_fwd
+from .loss_elementwise import l1_bwd as l1_bwd
+from .loss_elementwise import l1_fwd as l1_fwd
+from .loss_elementwise import mse_bwd as mse_bwd
+from .loss_elementwise import mse_fwd as mse_fwd
+from .loss_elementwise import smooth_l1_bwd as smooth_l1_bwd
+from .loss_elementwise import smooth_l1_fwd as smooth_l1_fwd
 from .loss_reduction import Reduction, Upstream, reduce_loss, spread_gradient
 
 

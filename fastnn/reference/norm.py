@@ -1,15 +1,6 @@
-"""Normalisation layers: batch, layer, group and instance norm.
+"""Normalisation layers: batch (defined in `batch_norm`), layer, group and instance norm.
 
-All of them standardise groups of values to mean 0 and variance 1, then scale and shift per channel (or
-element):
-
-    x̂ = (x - μ) / √(σ² + ε),    y = w x̂ + b
-
-with μ and the biased variance σ² taken over the group. They differ only in which values form a group. The
-gradient is the same for all too; with x̂ and r = 1 / √(σ² + ε) from the forward pass and means over the
-group,
-
-    dx = r (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)),    dx̂ = w dy
+What they share, with its formulas, is in `standardise`; they differ in which values form a group.
 
 Sources: Ioffe, Szegedy 2015 (batch); Ba, Kiros, Hinton 2016 (layer); Wu, He 2018 (group); Ulyanov, Vedaldi,
 Lempitsky 2016 (instance).
@@ -17,39 +8,18 @@ Lempitsky 2016 (instance).
 
 from math import prod
 
-import numpy as np
-
 from ._typing import Array
+from .batch_norm import batch_norm_eval_bwd as batch_norm_eval_bwd
+from .batch_norm import batch_norm_eval_fwd as batch_norm_eval_fwd
+from .batch_norm import batch_norm_relu_eval_bwd as batch_norm_relu_eval_bwd
+from .batch_norm import batch_norm_relu_eval_fwd as batch_norm_relu_eval_fwd
+from .batch_norm import batch_norm_relu_train_bwd as batch_norm_relu_train_bwd
+from .batch_norm import batch_norm_relu_train_fwd as batch_norm_relu_train_fwd
+from .batch_norm import batch_norm_train_bwd as batch_norm_train_bwd
+from .batch_norm import batch_norm_train_fwd as batch_norm_train_fwd
+from .batch_norm import batch_norm_update as batch_norm_update
 from .elementwise import unbroadcast
-
-Axes = tuple[int, ...]
-
-
-def standardise(x: Array, axes: Axes, eps: float) -> tuple[Array, Array, Array]:
-    """(x̂, μ, r) over ``axes``, the statistics with those axes kept as 1."""
-    mean = x.mean(axis=axes, keepdims=True)
-    rstd = 1 / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
-    return (x - mean) * rstd, mean, rstd
-
-
-def standardise_bwd(dxhat: Array, xhat: Array, rstd: Array, axes: Axes) -> Array:
-    mean = dxhat.mean(axis=axes, keepdims=True)
-    along = (dxhat * xhat).mean(axis=axes, keepdims=True)
-    return rstd * (dxhat - mean - xhat * along)
-
-
-def per_channel(v: Array, ndim: int) -> Array:
-    """(C,) -> (1, C, 1, ...), to broadcast against (N, C, *spatial)."""
-    return v.reshape(1, -1, *[1] * (ndim - 2))
-
-
-def scale_shift(xhat: Array, w: Array | None, b: Array | None) -> Array:
-    y = xhat if w is None else xhat * per_channel(w, xhat.ndim)
-    return y if b is None else y + per_channel(b, xhat.ndim)
-
-
-def all_but_channel(x: Array) -> Axes:
-    return (0, *range(2, x.ndim))
+from .standardise import all_but_channel, scale_shift, standardise, standardise_bwd
 
 
 def layer_norm_fwd(
@@ -78,6 +48,7 @@ def layer_norm_fwd(
         ValueError: if ``x`` does not end in ``normalized_shape``.
 
     Example:
+        >>> import numpy as np
         >>> layer_norm_fwd(np.array([[1.0, 3.0]]), (2,), eps=0.0)[0].tolist()
         [[-1.0, 1.0]]
     """
@@ -147,6 +118,7 @@ def group_norm_fwd(
         ValueError: if ``groups`` does not divide C.
 
     Example:
+        >>> import numpy as np
         >>> group_norm_fwd(np.array([[[1.0], [3.0]]]), groups=1, eps=0.0)[0].tolist()
         [[[-1.0], [1.0]]]
     """

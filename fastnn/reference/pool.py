@@ -1,4 +1,7 @@
-"""Pooling over sliding windows in any number of dimensions: maximum, average and power mean."""
+"""Pooling over sliding windows in any number of dimensions: maximum, average and power mean.
+
+Adaptive and global pooling are defined in `adaptive_pool` and can be had from here.
+"""
 
 from collections.abc import Sequence
 from math import prod
@@ -6,6 +9,13 @@ from math import prod
 import numpy as np
 
 from ._typing import Array
+from .adaptive_pool import adaptive_avg_pool_bwd as adaptive_avg_pool_bwd
+from .adaptive_pool import adaptive_avg_pool_fwd as adaptive_avg_pool_fwd
+from .adaptive_pool import adaptive_bins as adaptive_bins
+from .adaptive_pool import adaptive_max_pool_fwd as adaptive_max_pool_fwd
+from .adaptive_pool import global_avg_pool_bwd as global_avg_pool_bwd
+from .adaptive_pool import global_avg_pool_fwd as global_avg_pool_fwd
+from .adaptive_pool import global_max_pool_fwd as global_max_pool_fwd
 from .window import (
     Ints,
     Pads,

@@ -5,13 +5,10 @@ import pytest
 
 from fastnn.reference import (
     activation,
-    adaptive_pool,
     augment,
-    batch_norm,
     conv,
     linear,
     loss,
-    loss_elementwise,
     norm,
     optim,
     pool,
@@ -174,10 +171,10 @@ def test_output_size_rule():
 def test_adaptive_and_lp_pooling(shape, out):
     x, ndim = np.abs(normal(*shape)), len(shape) - 2
     y, dy, expected = torch_gradients(lambda t: getattr(F, f"adaptive_avg_pool{ndim}d")(t, out), [x])
-    ours = adaptive_pool.adaptive_avg_pool_fwd(x, out)
-    compare([ours, adaptive_pool.adaptive_avg_pool_bwd(dy, x.shape)], [y, *expected])
+    ours = pool.adaptive_avg_pool_fwd(x, out)
+    compare([ours, pool.adaptive_avg_pool_bwd(dy, x.shape)], [y, *expected])
     y, dy, expected = torch_gradients(lambda t: getattr(F, f"adaptive_max_pool{ndim}d")(t, out), [x])
-    ours, argmax = adaptive_pool.adaptive_max_pool_fwd(x, out)
+    ours, argmax = pool.adaptive_max_pool_fwd(x, out)
     compare([ours, pool.max_pool_bwd(dy, argmax, x.shape)], [y, *expected])
     if ndim < 3:
         y, dy, expected = torch_gradients(lambda t: getattr(F, f"lp_pool{ndim}d")(t, 3.0, 2), [x])
@@ -190,18 +187,18 @@ def test_batch_norm(shape):
     mean, var = normal(3, seed=2), positive(3)
     running = tensor(mean), tensor(var)
     y, dy, expected = torch_gradients(lambda *t: F.batch_norm(t[0], *running, *t[1:], True), [x, w, b])
-    ours, *saved = batch_norm.batch_norm_train_fwd(x, w, b)
-    compare([ours, *batch_norm.batch_norm_train_bwd(dy, x, *saved, w)], [y, *expected])
-    compare(batch_norm.batch_norm_update(mean, var, x), [t.numpy() for t in running])
+    ours, *saved = norm.batch_norm_train_fwd(x, w, b)
+    compare([ours, *norm.batch_norm_train_bwd(dy, x, *saved, w)], [y, *expected])
+    compare(norm.batch_norm_update(mean, var, x), [t.numpy() for t in running])
     fixed = tensor(mean), tensor(var)
     y, dy, expected = torch_gradients(lambda *t: F.batch_norm(t[0], *fixed, *t[1:], False), [x, w, b])
-    ours = batch_norm.batch_norm_eval_fwd(x, mean, var, w, b)
-    compare([ours, *batch_norm.batch_norm_eval_bwd(dy, x, mean, var, w)], [y, *expected])
+    ours = norm.batch_norm_eval_fwd(x, mean, var, w, b)
+    compare([ours, *norm.batch_norm_eval_bwd(dy, x, mean, var, w)], [y, *expected])
     residual = normal(*shape, seed=4)
     fused = lambda x, w, b, r: F.relu(F.batch_norm(x, None, None, w, b, True) + r)  # noqa: E731
     y, dy, expected = torch_gradients(fused, [x, w, b, residual])
-    ours, *saved = batch_norm.batch_norm_relu_train_fwd(x, w, b, residual)
-    compare([ours, *batch_norm.batch_norm_relu_train_bwd(dy, ours, x, *saved, w)], [y, *expected])
+    ours, *saved = norm.batch_norm_relu_train_fwd(x, w, b, residual)
+    compare([ours, *norm.batch_norm_relu_train_bwd(dy, ours, x, *saved, w)], [y, *expected])
 
 
 def test_other_norms():
@@ -259,11 +256,10 @@ LOSSES = [
 def test_loss(name, call, x, target, options, reduction):
     if reduction == "batchmean" and name != "kl_div":
         return
-    module = loss if hasattr(loss, f"{name}_fwd") else loss_elementwise
     theirs = {k: tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
     y, dy, (dx,) = torch_gradients(lambda t: call(t, tensor(target), reduction=reduction, **theirs), [x])
-    compare([getattr(module, f"{name}_fwd")(x, target, reduction=reduction, **options)], [y])
-    compare([getattr(module, f"{name}_bwd")(dy, x, target, reduction=reduction, **options)], [dx])
+    compare([getattr(loss, f"{name}_fwd")(x, target, reduction=reduction, **options)], [y])
+    compare([getattr(loss, f"{name}_bwd")(dy, x, target, reduction=reduction, **options)], [dx])
 
 
 def test_linear_and_reductions():
