@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -11,9 +9,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.cpu import get_num_threads
 from fastnn.data.dataset import Dataset, Images, Labels
 from fastnn.data.gather import checked_indices, gather_rows
 
+_SMALL_FILE = 8 << 10
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 
@@ -32,7 +32,8 @@ class ImageFolder(Dataset):
             the centre is cut out.
         mode: "RGB" for three channels or "L" for one; files are converted.
         keep_bytes: decoded images are kept in memory if together they take no more than this.
-        threads: decoding threads; by default one per processor that this process may use, at most 8.
+        threads: decoding threads. By default `fastnn.get_num_threads()`, but one alone if the first file is
+            smaller than 8 kB: most of what Pillow does for a small file holds the interpreter's lock.
 
     Attributes:
         images: uint8 (N, H, W, C), all images decoded; made at first use.
@@ -64,7 +65,7 @@ class ImageFolder(Dataset):
         self.classes, self.paths, labels = _scan(Path(root))
         self.labels: Labels = np.array(labels, np.int64)
         self._resize = size is not None
-        self._threads = threads if threads is not None else min(8, _processors())
+        self._threads = _decoding_threads(self.paths[0]) if threads is None else threads
         self._shape = (*self._image_size(size), 3 if mode == "RGB" else 1)
         self._known = np.zeros(len(self.paths), np.bool_)
         keep = len(self.paths) * int(np.prod(self._shape)) <= keep_bytes
@@ -110,17 +111,21 @@ class ImageFolder(Dataset):
     def _decode(self, rows: npt.NDArray[np.int64]) -> Images:
         out = np.empty((len(rows), *self._shape), np.uint8)
 
-        def decode_into(place: int) -> None:
-            out[place] = self._read(self.paths[rows[place]])
+        threads = min(self._threads, len(rows))
 
-        if self._threads <= 1 or len(rows) <= 1:
-            for place in range(len(rows)):
-                decode_into(place)
-        else:
-            # A pool per call costs little beside decoding and leaves no thread behind to fork or to join.
-            with ThreadPoolExecutor(self._threads) as pool:
-                for _ in pool.map(decode_into, range(len(rows))):
-                    pass
+        def decode_share(share: int) -> None:
+            for place in range(share, len(rows), threads):
+                out[place] = self._read(self.paths[rows[place]])
+
+        if threads <= 1:
+            decode_share(0)
+            return out
+        from concurrent.futures import ThreadPoolExecutor
+
+        # A pool per call costs little beside decoding and leaves no thread behind to fork or to join.
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(decode_share, range(threads)):
+                pass  # raises what the thread raised
         return out
 
     def _image_size(self, size: int | tuple[int, int] | None) -> tuple[int, int]:
@@ -169,10 +174,8 @@ def _pillow() -> ModuleType:
     return Image
 
 
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _decoding_threads(first: Path) -> int:
+    return 1 if first.stat().st_size < _SMALL_FILE else get_num_threads()
 
 
 def _scan(root: Path) -> tuple[list[str], list[Path], list[int]]:

@@ -6,7 +6,6 @@ dimension, then the elements in C order (Y. LeCun, C. Cortes, C. Burges, "The MN
 
 from __future__ import annotations
 
-import gzip
 import math
 import zlib
 from pathlib import Path
@@ -37,6 +36,8 @@ def read_idx(path: str | Path) -> npt.NDArray[Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if magic, type or size is wrong, or the compressed stream is damaged.
     """
+    import gzip
+
     path = Path(path)
     with open(path, "rb") as raw:
         compressed = raw.read(2) == _GZIP_MAGIC

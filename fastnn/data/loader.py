@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,9 +56,9 @@ class DataLoader:
         Yields one Tensor per column: images float32 (n, C, H, W), channels-last in memory, labels int64 (n,).
 
     Raises:
-        TypeError: if `dataset` or `sampler` is not one.
-        ValueError: if `batch_size` < 1 or `prefetch` < 0, or both `shuffle` and `sampler` are given; while
-            iterating, if the transform's result is not float32 (n, h, w, c).
+        TypeError: if `dataset` or `sampler` is not one, or a number is not an integer.
+        ValueError: if `batch_size` < 1, `prefetch` < 0 or `seed` < 0, or both `shuffle` and `sampler` are
+            given; while iterating, if the transform's result is not float32 (n, h, w, c).
 
     Example:
         >>> from fastnn.data import Digits
@@ -85,17 +86,13 @@ class DataLoader:
             raise TypeError(f"DataLoader: expected a fastnn.data.Sampler, got {type(sampler).__name__}")
         if sampler is not None and shuffle:
             raise ValueError("DataLoader: expected either shuffle or a sampler, got both")
-        if batch_size < 1:
-            raise ValueError(f"DataLoader: expected batch_size >= 1, got {batch_size}")
-        if prefetch < 0:
-            raise ValueError(f"DataLoader: expected prefetch >= 0, got {prefetch}")
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.batch_size = _integer("batch_size", batch_size, 1)
         self.transform = transform
         self.sampler: Sampler = sampler or (RandomSampler if shuffle else SequentialSampler)(dataset)
         self.drop_last = drop_last
-        self.prefetch = prefetch
-        self.seed = _drawn_seed() if seed is None else seed
+        self.prefetch = _integer("prefetch", prefetch, 0)
+        self.seed = _drawn_seed() if seed is None else _integer("seed", seed, 0)
         self._epoch = 0
         self._position = 0  # rows of this epoch handed out so far
         self._resume_at = 0  # where the next iteration begins
@@ -200,6 +197,16 @@ class DataLoader:
             scaled = self.transform(first, SampleGenerator(self.seed, epoch, streams))
             _check_transformed(scaled, len(first))
         return scaled.transpose(0, 3, 1, 2), *others
+
+
+def _integer(name: str, value: int, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"DataLoader: expected {name} to be an integer, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"DataLoader: expected {name} >= {least}, got {number}")
+    return number
 
 
 def _drawn_seed() -> int:

@@ -106,8 +106,8 @@ class WeightedRandomSampler(Sampler):
     With replacement each draw inverts the cumulative distribution. Without, row i gets the key
     ``-log(1 - u_i) / w_i`` with u_i uniform, and the rows with the smallest keys are taken, smallest first.
     The key is the time at which the row would first ring if it rang at rate w_i, so this is sampling one by
-    one in proportion to the weights left (Efraimidis and Spirakis, "Weighted random sampling with a reservoir",
-    Information Processing Letters 97, 2006).
+    one in proportion to the weights left (Efraimidis and Spirakis, "Weighted random sampling with a
+    reservoir", Information Processing Letters 97, 2006).
 
     Args:
         weights: one per row, finite and >= 0, with a positive sum; rows of weight 0 are never drawn.
