@@ -139,10 +139,10 @@ class DataLoader:
             raise ValueError(
                 f"DataLoader.load_state_dict: expected seed, epoch, position, got {', '.join(sorted(state))}"
             )
-        if state["epoch"] < 0 or not 0 <= state["position"] <= len(self.sampler):
+        rows = len(self.sampler)
+        if state["seed"] < 0 or state["epoch"] < 0 or not 0 <= state["position"] <= rows:
             raise ValueError(
-                f"DataLoader.load_state_dict: expected epoch >= 0 and position in 0..{len(self.sampler)}, "
-                f"got {state['epoch']} and {state['position']}"
+                f"DataLoader.load_state_dict: expected seed and epoch >= 0 and position in 0..{rows}, got {state}"
             )
         self.seed, self._epoch = state["seed"], state["epoch"]
         self._position = self._resume_at = state["position"]
