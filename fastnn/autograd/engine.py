@@ -80,12 +80,26 @@ class Output(NamedTuple):
     index: int
 
 
+class Handle:
+    """A registered hook; `remove()` takes it off."""
+
+    __slots__ = ("_hooks",)
+
+    def __init__(self, hooks: dict[int, Hook], hook: Hook) -> None:
+        self._hooks = hooks
+        hooks[id(self)] = hook
+
+    def remove(self) -> None:
+        """Take the hook off; a second call does nothing."""
+        self._hooks.pop(id(self), None)
+
+
 def source(edge: Node | Output) -> tuple[Node, int]:
     """The node and the output number an edge stands for."""
     return (edge, 0) if isinstance(edge, Node) else (edge.node, edge.index)
 
 
-def _sole_owner(slots: Slots, i: int) -> bool:
+def sole_owner(slots: Slots, i: int) -> bool:
     """Whether `slots[i]` is the only reference to writable memory of its own, so that it may be overwritten.
 
     The slot's reference and the argument of `getrefcount` make two; a view's base is held by the view, by
@@ -110,9 +124,9 @@ def _accumulate(slots: Slots, i: int, grads: Slots, j: int) -> None:
     """Add `grads[j]` to `slots[i]`, writing only into arrays that nobody else can see."""
     if slots[i] is None:
         slots[i] = grads[j]
-    elif _sole_owner(slots, i):
+    elif sole_owner(slots, i):
         np.add(slots[i], grads[j], out=slots[i])  # type: ignore[arg-type]
-    elif _sole_owner(grads, j):
+    elif sole_owner(grads, j):
         np.add(slots[i], grads[j], out=grads[j])  # type: ignore[arg-type]
         slots[i] = grads[j]
     else:

@@ -4,13 +4,11 @@ An operation is one function. It gets ndarrays, checks their shapes, computes, a
 closure that maps the gradient of the output to the gradients of the inputs:
 
     @op
-    def mul(input: Operand, other: Operand):
-        a, b = match("mul", input, other)
-
+    def square(input: Array) -> tuple[Array, Backward]:
         def backward(dy, needs):
-            return unbroadcast(dy * b, a) if needs[0] else None, ...
+            return (2 * input * dy,)
 
-        return a * b, backward
+        return input * input, backward
 
 Whatever the closure captures is what the tape keeps until the backward pass has run, and no more.
 """
@@ -18,164 +16,182 @@ Whatever the closure captures is what the tape keeps until the backward pass has
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from itertools import repeat
+from typing import Any, overload
 
 import numpy as np
 
-from .dtype import SUPPORTED, Array, Operand, scalar_dtype
+from .dtype import Array
 from .engine import Backward, Edge, Node, Output, Saved
 from .methods import OPS
 from .mode import MODE
-from .tensor import VIEWS, Tensor, wrap
+from .signature import ARRAY, OPERAND, Signature
+from .tensor import Tensor, wrap
 
 _ndarray = np.ndarray
-_OPTION, _ARRAY, _OPERAND = range(3)
+_MISSING = object()
 
 
-class _Signature:
-    """Which parameters of an operation are tensors: worked out once, when the operation is defined.
-
-    A parameter is a tensor if it is annotated `Array`, `Operand` or `np.ndarray` (`| None` allowed), or if
-    it has neither annotation nor default and no option comes before it. `*tensors` makes the operation
-    variadic.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        parameters = list(inspect.signature(function).parameters.values())
-        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        self.name = function.__name__
-        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.names = [p.name for p in positional]
-        self.defaults = [p.default for p in positional]
-        self.kinds: list[int] = []
-        leading = True
-        for p in positional:
-            kind = _kind(p.annotation, leading and p.default is p.empty)
-            leading = leading and kind != _OPTION
-            self.kinds.append(kind)
-        self.positions = [i for i, kind in enumerate(self.kinds) if kind != _OPTION]
-        self.tensor_names = frozenset(self.names[i] for i in self.positions)
-        if not self.variadic and not self.positions:
-            raise TypeError(f"op '{self.name}': no parameter is a tensor; annotate the tensors as Array")
-
-    def positional(self, args: Sequence[Any], options: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Move tensors that were passed by keyword, and what stands before them, among the positional ones."""
-        moved, rest = list(args), dict(options)
-        last = max(i for i in self.positions if self.names[i] in rest)
-        for i in range(len(moved), last + 1):
-            if self.names[i] in rest:
-                moved.append(rest.pop(self.names[i]))
-            elif self.defaults[i] is inspect.Parameter.empty:
-                raise TypeError(f"{self.name}: missing argument '{self.names[i]}'")
-            else:
-                moved.append(self.defaults[i])
-        return moved, rest
-
-
-def _kind(annotation: Any, bare_is_tensor: bool) -> int:
-    """What a parameter's annotation says it is."""
-    if annotation is inspect.Parameter.empty:
-        return _ARRAY if bare_is_tensor else _OPTION
-    if not isinstance(annotation, str):
-        if annotation == Operand:
-            return _OPERAND
-        annotation = getattr(annotation, "__name__", None) or str(annotation)
-    parts = {part.strip().split("[")[0].split(".")[-1] for part in annotation.split("|")}
-    if "Operand" in parts:
-        return _OPERAND
-    return _ARRAY if parts & {"Array", "ndarray", "NDArray"} else _OPTION
-
-
-def _foreign(value: Any, kind: int, name: str, parameter: str) -> Any:
-    """An argument that is neither Tensor nor plain ndarray, made fit for an operation or refused."""
-    if isinstance(value, np.generic):
-        value = value.item() if kind == _OPERAND else np.asarray(value)
-    if isinstance(value, np.ndarray):
-        if value.dtype not in SUPPORTED:
-            raise TypeError(f"{name}: dtype {value.dtype} of '{parameter}' is not supported")
-        return np.asarray(value)
-    if kind == _OPERAND and isinstance(value, bool | int | float):
-        return value
-    if value is None:
-        return None
-    wanted = "a Tensor, an ndarray or a number" if kind == _OPERAND else "a Tensor or an ndarray"
-    raise TypeError(f"{name}: expected '{parameter}' to be {wanted}, got {type(value).__name__}")
-
-
-def _saved(backward: Backward, tensors: Sequence[Any], output: Tensor | None) -> Saved | None:
-    """Version counters of the Tensors whose memory the closure captured, as they stand now."""
-    cells = backward.__closure__  # type: ignore[attr-defined]
-    if cells is None:
-        return None
+def _saved(closure: Sequence[Any], tensors: Sequence[Any]) -> Saved | None:
+    """Version counters, as they stand now, of the Tensors whose memory the closure captured."""
     saved: Saved | None = None
-    for cell in cells:
+    for cell in closure:
         content = cell.cell_contents
         kind = type(content)
         if kind is _ndarray:
             captured: Sequence[Any] = (content,)
         elif kind is tuple or kind is list:
-            captured = content
+            captured = [each for each in content if type(each) is _ndarray]
         else:
             continue
         for array in captured:
-            if type(array) is not _ndarray:
-                continue
-            for tensor in (*tensors, output):
-                if isinstance(tensor, Tensor) and _same_memory(array, tensor.data):
+            for tensor in tensors:
+                if isinstance(tensor, Tensor) and (tensor.data is array or _shares(array, tensor.data)):
                     if saved is None:
                         saved = []
-                    saved.append((tensor._version, tensor._version[0]))
+                    version = tensor._version[0]
+                    saved.append((version, version[0]))
                     break
     return saved
 
 
-def _same_memory(array: Array, data: Array) -> bool:
-    """Whether one is, or is a view of, the memory of the other."""
+def _shares(array: Array, data: Array) -> bool:
+    """Whether an array is the memory of `data` or a view of it, or the other way round."""
     base = array.base
-    return array is data or (base is not None and (base is data or base is data.base)) or data.base is array
-
-
-def _wrap_output(y: Array, tensors: Sequence[Any]) -> Tensor:
-    """A Tensor of an operation's output; one that is a view of an input shares its version counter."""
-    if type(y) is not _ndarray:
-        y = np.asarray(y)
-    out = wrap(y)
-    base = y.base
-    for tensor in tensors:
-        if isinstance(tensor, Tensor):
-            data = tensor.data
-            if y is data or (base is not None and (base is data or base is data.base)):
-                out._version = tensor._version
-                out._version[VIEWS] += 1
-                break
-    return out
+    return array is data or data.base is array or (base is not None and (base is data or base is data.base))
 
 
 def _record(
-    signature: _Signature, tensors: Sequence[Any], backward: Backward, outputs: Tensor | list[Tensor]
+    signature: Signature, tensors: Sequence[Any], backward: Backward, outputs: Tensor | list[Tensor]
 ) -> None:
     """Put the operation on the tape."""
     edges: list[Edge] = [
-        (t if t._edge is None else t._edge) if isinstance(t, Tensor) and t.requires_grad else None
-        for t in tensors
+        tensor._edge or tensor if isinstance(tensor, Tensor) and tensor.requires_grad else None
+        for tensor in tensors
     ]
-    if not signature.variadic:
-        edges.extend([None] * (len(signature.positions) - len(edges)))
-    if type(outputs) is list:
-        node = Node(signature.name, backward, edges, None, [t.data.shape for t in outputs])
-        saved = [entry for t in outputs for entry in _saved(backward, tensors, t) or ()]
-        node.saved = saved or None
-        for index, t in enumerate(outputs):
-            if t.data.dtype.kind == "f":
-                t._edge = Output(node, index)
-                t.requires_grad = True
-    else:
-        out: Tensor = outputs  # type: ignore[assignment]
-        saved_one = _saved(backward, tensors, out)
-        out._edge = Node(signature.name, backward, edges, saved_one, out.data.shape)
-        out.requires_grad = True
+    if len(edges) < signature.width:
+        edges.extend([None] * (signature.width - len(edges)))
+    closure = backward.__closure__  # type: ignore[attr-defined]
+    if isinstance(outputs, Tensor):
+        saved = _saved(closure, (*tensors, outputs)) if closure else None
+        outputs._edge = Node(signature.name, backward, edges, saved, outputs.data.shape)
+        outputs.requires_grad = True
+        return
+    saved = _saved(closure, (*tensors, *outputs)) if closure else None
+    node = Node(signature.name, backward, edges, saved, [output.data.shape for output in outputs])
+    for index, output in enumerate(outputs):
+        if output.data.dtype.kind == "f":
+            output._edge = Output(node, index)
+            output.requires_grad = True
+
+
+def _wrap(y: Any, tensors: Sequence[Any]) -> Tensor:
+    """An operation's output as a Tensor; one that is a view of an input shares its version counter."""
+    out = wrap(y if type(y) is _ndarray else np.asarray(y))
+    for tensor in tensors:
+        if isinstance(tensor, Tensor) and (y is tensor.data or (out.data.base is not None and _shares(y, tensor.data))):
+            out._version = tensor._version
+            break
+    return out
+
+
+def _finish(signature: Signature, tensors: Sequence[Any], y: Any, backward: Backward | None, wanted: bool) -> Any:
+    """What an operation returns to its caller: its outputs as Tensors, on the tape if they are to be."""
+    if isinstance(y, tuple):
+        outputs = [_wrap(each, tensors) for each in y]
+        if wanted and backward is not None and MODE.recording:
+            _record(signature, tensors, backward, outputs)
+        return y._make(outputs) if hasattr(y, "_make") else tuple(outputs)
+    out = _wrap(y, tensors)
+    if wanted and backward is not None and MODE.recording:
+        _record(signature, tensors, backward, out)
+    return out
+
+
+def _general(function: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
+    """The caller of an operation with any number of tensors, anywhere among its arguments."""
+    name, keywords, kinds = signature.name, signature.tensor_names, signature.kinds
+    positions, variadic, limit = signature.positions, signature.variadic, len(signature.kinds)
+
+    def call(*args: Any, **options: Any) -> Any:
+        if options and not keywords.isdisjoint(options):
+            args, options = signature.positional(args, options)
+        if len(args) > limit and not variadic:
+            raise TypeError(f"{name}: expected at most {limit} positional arguments, got {len(args)}")
+        arrays = []
+        wanted = False
+        for kind, value in zip(repeat(ARRAY) if variadic else kinds, args):  # noqa: B905 - the rest is default
+            if not kind:
+                arrays.append(value)
+            elif isinstance(value, Tensor):
+                arrays.append(value.data)
+                if value.requires_grad:
+                    wanted = True
+            else:
+                arrays.append(signature.foreign(value, len(arrays)))
+        y, backward = function(*arrays, **options)
+        tensors = args if variadic else [args[i] for i in positions if i < len(args)]
+        return _finish(signature, tensors, y, backward, wanted)
+
+    return call
+
+
+def _unary(function: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
+    """`_general` for one leading tensor, with less to do per call."""
+    general = _general(function, signature)
+
+    def call(a: Any = _MISSING, /, *args: Any, **options: Any) -> Any:
+        if not isinstance(a, Tensor):
+            return general(**options) if a is _MISSING else general(a, *args, **options)
+        x = a.data
+        y, backward = function(x, *args, **options)
+        if type(y) is not _ndarray or y.base is not None or y is x:
+            return _finish(signature, (a,), y, backward, a.requires_grad)
+        out = wrap(y)
+        if a.requires_grad and backward is not None and MODE.recording:
+            closure = backward.__closure__
+            saved = _saved(closure, (a, out)) if closure else None
+            out._edge = Node(signature.name, backward, (a._edge or a,), saved, y.shape)
+            out.requires_grad = True
+        return out
+
+    return call
+
+
+def _binary(function: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
+    """`_general` for two leading tensors, with less to do per call."""
+    general = _general(function, signature)
+    scalar = signature.kinds[1] == OPERAND
+
+    def call(a: Any = _MISSING, b: Any = _MISSING, /, *args: Any, **options: Any) -> Any:
+        if not isinstance(a, Tensor) or b is _MISSING:
+            given = [each for each in (a, b) if each is not _MISSING]
+            return general(*given, *args, **options)
+        x = a.data
+        wanted = a.requires_grad
+        if isinstance(b, Tensor):
+            z = b.data
+            if b.requires_grad:
+                wanted = True
+        elif scalar and (type(b) is float or type(b) is int):
+            z = b
+        else:
+            return general(a, b, *args, **options)
+        y, backward = function(x, z, *args, **options)
+        if type(y) is not _ndarray or y.base is not None or y is x or y is z:
+            return _finish(signature, (a, b), y, backward, wanted)
+        out = wrap(y)
+        if wanted and backward is not None and MODE.recording:
+            closure = backward.__closure__
+            saved = _saved(closure, (a, b, out)) if closure else None
+            first = a._edge or a if a.requires_grad else None
+            second = b._edge or b if z is not b and b.requires_grad else None
+            out._edge = Node(signature.name, backward, (first, second), saved, y.shape)
+            out.requires_grad = True
+        return out
+
+    return call
 
 
 @overload
@@ -189,9 +205,7 @@ def op(
 
 
 @overload
-def op(
-    function: Callable[..., tuple[Array | tuple[Array, ...], Backward | None]],
-) -> Callable[..., Any]: ...
+def op(function: Callable[..., tuple[Any, Backward | None]]) -> Callable[..., Any]: ...
 
 
 def op(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -205,7 +219,8 @@ def op(function: Callable[..., Any]) -> Callable[..., Any]:
     which are wanted. With several outputs its first argument is a tuple with one gradient, or None where
     none arrived, per output.
 
-    A closure may return `dy` itself or a view of it, but must not write into `dy`, nor into a captured array.
+    The closure may return `dy` itself or a view of it, but must write neither into `dy` nor into an array
+    that it captured.
 
     Example:
         >>> @op
@@ -220,41 +235,13 @@ def op(function: Callable[..., Any]) -> Callable[..., Any]:
         tensor([12.], dtype=float64)
         >>> _ = OPS.pop("cube")
     """
-    signature = _Signature(function)
-    name, kinds, keywords = signature.name, tuple(signature.kinds), signature.tensor_names
-    positions, variadic = tuple(signature.positions), signature.variadic
-    simple = positions == tuple(range(len(positions))) and not variadic
-
-    @functools.wraps(function)
-    def call(*args: Any, **options: Any) -> Any:
-        if options and not keywords.isdisjoint(options):
-            args, options = signature.positional(args, options)  # type: ignore[assignment]
-        arrays = []
-        wanted = False
-        for i, value in enumerate(args):
-            if isinstance(value, Tensor):
-                arrays.append(value.data)
-                if value.requires_grad:
-                    wanted = True
-            elif variadic:
-                arrays.append(_foreign(value, _ARRAY, name, f"tensors[{i}]"))
-            elif i < len(kinds) and kinds[i]:
-                arrays.append(_foreign(value, kinds[i], name, signature.names[i]))
-            else:
-                arrays.append(value)
-        y, backward = function(*arrays, **options)
-        tensors = args
-        if not simple and not variadic:
-            tensors = tuple([args[i] for i in positions if i < len(args)])
-        if isinstance(y, tuple):
-            outputs = [_wrap_output(each, tensors) for each in y]
-            if wanted and backward is not None and MODE.recording:
-                _record(signature, tensors, backward, outputs)
-            return y._make(outputs) if hasattr(y, "_make") else tuple(outputs)
-        out = _wrap_output(y, tensors)
-        if wanted and backward is not None and MODE.recording:
-            _record(signature, tensors[: len(positions)] if simple else tensors, backward, out)
-        return out
-
-    OPS[name] = call
+    signature = Signature(function)
+    if signature.variadic or not signature.leading or signature.width > 2:
+        call = _general(function, signature)
+    elif signature.width == 2:
+        call = _binary(function, signature)
+    else:
+        call = _unary(function, signature)
+    functools.update_wrapper(call, function)
+    OPS[signature.name] = call
     return call

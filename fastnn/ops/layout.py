@@ -1,0 +1,113 @@
+"""The one place that knows how activations lie in memory.
+
+Public shapes are PyTorch's, (N, C, *spatial); in memory the channels come last, so that a kernel sees a
+contiguous (N, *spatial, C) array. An array whose strides already are channels-last converts for nothing,
+anything else by one copy. Elementwise kernels do not care about the order of dimensions at all, only that
+there are no gaps: `dense` gives them a flat view of any array that has none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import _C
+from ..autograd.dtype import Array
+
+__all__ = ["Order", "dense", "from_nhwc", "from_rows", "rows", "to_nhwc"]
+
+
+def to_nhwc(x: Array) -> Array:
+    """`x` with its channels last: a view if it lies so in memory, else a copy.
+
+    Shape:
+        x: (N, C, *spatial), any strides, any number of spatial dimensions.
+
+    Returns:
+        a C-contiguous array (N, *spatial, C).
+
+    Raises:
+        ValueError: if `x` has fewer than two dimensions.
+    """
+    if x.ndim < 2:
+        raise ValueError(f"to_nhwc: expected shape (N, C, *spatial), got {x.shape}")
+    last = x.transpose(0, *range(2, x.ndim), 1)
+    return last if last.flags.c_contiguous else _compact(last)
+
+
+def from_nhwc(y: Array) -> Array:
+    """The (N, C, *spatial) view of an (N, *spatial, C) array."""
+    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
+
+
+def rows(x: Array) -> Array:
+    """`x` as a matrix with one column per channel: what normalisation and biases work on.
+
+    Shape:
+        x: (N, C) or (N, C, *spatial).
+
+    Returns:
+        a C-contiguous array (N * spatial, C), a view if `x` is channels-last in memory.
+    """
+    return to_nhwc(x).reshape(-1, x.shape[1]) if x.shape[1] else np.empty((0, 0), x.dtype)
+
+
+def from_rows(y: Array, shape: tuple[int, ...]) -> Array:
+    """The inverse of `rows`: a (rows, C) matrix as an array of `shape`, (N, C, *spatial)."""
+    return from_nhwc(y.reshape(shape[0], *shape[2:], shape[1]))
+
+
+class Order(NamedTuple):
+    """How a dense array lies in memory: its shape, and its dimensions from the slowest to the fastest.
+
+    `axes` is None for the usual order, last dimension fastest.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...] | None
+
+    def flat(self, x: Array) -> Array:
+        """The elements of `x`, an array of this shape, in this order: a view if they lie so, else a copy."""
+        if x.shape != self.shape:
+            raise ValueError(f"Order.flat: expected shape {self.shape}, got {x.shape}")
+        if self.axes is not None:
+            x = x.transpose(self.axes)
+        return x.reshape(-1) if x.flags.c_contiguous else _compact(x).reshape(-1)
+
+    def restore(self, flat: Array) -> Array:
+        """The array of this shape whose elements lie in this order in `flat`, as a view."""
+        if self.axes is None:
+            return flat.reshape(self.shape)
+        shape, axes = self.shape, self.axes
+        inverse = [0] * len(axes)
+        for position, axis in enumerate(axes):
+            inverse[axis] = position
+        return flat.reshape([shape[axis] for axis in axes]).transpose(inverse)
+
+
+def dense(x: Array) -> tuple[Array, Order]:
+    """The elements of `x` as a contiguous 1-D array, and the order they are in.
+
+    Free for an array without gaps, whatever the order of its dimensions; anything else is copied.
+
+    Returns:
+        `(flat, order)`: `order.restore(result)` gives a flat result the shape and layout of `x`, and
+        `order.flat(other)` brings another array of this shape into the same order.
+    """
+    if x.flags.c_contiguous:
+        return x.reshape(-1), Order(x.shape, None)
+    axes = tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
+    turned = x.transpose(axes)
+    if turned.flags.c_contiguous:
+        return turned.reshape(-1), Order(x.shape, axes)
+    return _compact(x).reshape(-1), Order(x.shape, None)
+
+
+def _compact(x: Array) -> Array:
+    """A C-contiguous copy in memory of the caching allocator."""
+    y: Array = _C.empty(x.shape, x.dtype)
+    np.copyto(y, x)
+    return y
+
+
