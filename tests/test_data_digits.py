@@ -81,7 +81,7 @@ def test_file_is_small_and_its_licence_lies_beside_it():
 def test_damaged_file_is_refused(tmp_path, damage):
     path = tmp_path / "digits.bin"
     path.write_bytes(damage((EMBEDDED / "digits.bin").read_bytes()))
-    with pytest.raises(ValueError, match="Digits: .*digits.bin"):
+    with pytest.raises(ValueError, match=r"Digits: .*digits\.bin"):
         read_digits(path)
 
 

@@ -129,7 +129,7 @@ def test_sixteen_bit_image_is_refused(tmp_path):
 
 
 def test_nothing_to_find(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder .*absent"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*absent"):
         data.ImageFolder(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"no \.jpg, \.jpeg or \.png file below"):

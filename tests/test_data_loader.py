@@ -30,6 +30,10 @@ def labels_of(loader):
     return [y.numpy().tolist() for _, y in loader]
 
 
+def rows_of(loader):
+    return [label for batch in labels_of(loader) for label in batch]
+
+
 def bits_of(batches):
     return [tuple(column.numpy().tobytes() for column in batch) for batch in batches]
 
@@ -52,7 +56,13 @@ def test_batches_are_slices_in_order(dataset, prefetch):
 
 
 def test_memory_is_channels_last(dataset):
-    for transform in (None, noisy):
+    def mirrored(images, rng):
+        return noisy(images, rng)[:, :, ::-1]
+
+    def swapped(images, rng):
+        return images.transpose(0, 2, 1, 3)
+
+    for transform in (None, noisy, mirrored, swapped):
         (x, _), *_ = data.DataLoader(dataset, 4, transform=transform, seed=0)
         assert x.numpy().transpose(0, 2, 3, 1).flags.c_contiguous
 
@@ -79,13 +89,13 @@ def test_empty_dataset(prefetch, shuffle):
 
 def test_shuffle_visits_every_row_once_and_anew_each_epoch(dataset):
     loader = data.DataLoader(dataset, 10, shuffle=True, seed=3)
-    epochs = [sum(labels_of(loader), []) for _ in range(3)]
+    epochs = [rows_of(loader) for _ in range(3)]
     assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
     loader.set_epoch(1)
-    assert sum(labels_of(loader), []) == epochs[1]
+    assert rows_of(loader) == epochs[1]
     other = data.DataLoader(dataset, 7, shuffle=True, seed=3)
-    assert sum(labels_of(other), []) == epochs[0]
+    assert rows_of(other) == epochs[0]
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -210,7 +220,7 @@ def test_subset_and_memmap(dataset, tmp_path):
     expected = bits_of(data.DataLoader(dataset, 8, shuffle=True, transform=noisy, seed=2))
     assert bits_of(data.DataLoader(on_disk, 8, shuffle=True, transform=noisy, seed=2)) == expected
     part, _ = data.random_split(dataset, [20, 33], seed=1)
-    seen = sum(labels_of(data.DataLoader(part, 6, shuffle=True, seed=0)), [])
+    seen = rows_of(data.DataLoader(part, 6, shuffle=True, seed=0))
     assert sorted(seen) == sorted(part.indices.tolist())
 
 
@@ -219,7 +229,7 @@ def test_class_balanced_epoch():
     keep = np.flatnonzero((digits.labels != 3) | (np.arange(len(digits)) % 10 == 0))
     rare = data.Subset(digits, keep)
     loader = data.DataLoader(rare, 50, sampler=data.ClassBalancedSampler(rare.labels, 1000), seed=0)
-    assert np.bincount(sum(labels_of(loader), [])).tolist() == [100] * 10
+    assert np.bincount(rows_of(loader)).tolist() == [100] * 10
 
 
 class Broken(data.TensorDataset):
@@ -256,11 +266,18 @@ def test_two_iterators_of_one_loader_do_not_disturb_each_other(dataset):
         assert bits_of([left]) == bits_of([right])
 
 
+def test_images_still_uint8_after_the_transform_are_scaled(dataset):
+    plain = list(data.DataLoader(dataset, 20))
+    turned = list(data.DataLoader(dataset, 20, transform=lambda images, rng: images[:, :, ::-1]))
+    for (x, _), (mirrored, _) in zip(plain, turned, strict=True):
+        assert np.array_equal(mirrored.numpy(), x.numpy()[..., ::-1])
+
+
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        (lambda images, rng: images, r"float32 \(4, h, w, c\), got uint8"),
-        (lambda images, rng: images / 255, "got float64"),
+        (lambda images, rng: images / 255, r"float32 or uint8 \(4, h, w, c\), got float64"),
+        (lambda images, rng: images[:, :3, 0], r"got uint8 \(4, 3, 3\)"),
         (lambda images, rng: np.float32(images)[:2], r"got float32 \(2, 6, 5, 3\)"),
         (lambda images, rng: np.float32(images)[..., 0], r"got float32 \(4, 6, 5\)"),
         (lambda images, rng: None, "an ndarray, got NoneType"),

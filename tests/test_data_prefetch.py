@@ -50,7 +50,8 @@ def test_source_runs_on_another_thread_and_at_most_depth_ahead():
             time.sleep(0.002)
             # Three wait, one may be made and waiting for room.
             assert len(made) <= number + 1 + 3 + 1
-    assert threads and threading.get_ident() not in threads
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 def test_exception_arrives_after_the_items_before_it():

@@ -12,7 +12,7 @@ from fastnn.data.digits import Digits
 from fastnn.data.fetch import download
 from fastnn.data.folder import ImageFolder
 from fastnn.data.idx import read_idx
-from fastnn.data.loader import DataLoader, Transform
+from fastnn.data.loader import BatchTransform, DataLoader
 from fastnn.data.mnist import MNIST, FashionMNIST
 from fastnn.data.sampler import (
     ClassBalancedSampler,
@@ -29,6 +29,7 @@ __all__ = [
     "CIFAR100",
     "MNIST",
     "ArrayDataset",
+    "BatchTransform",
     "ClassBalancedSampler",
     "DataLoader",
     "Dataset",
@@ -41,7 +42,6 @@ __all__ = [
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
-    "Transform",
     "WeightedRandomSampler",
     "download",
     "load",

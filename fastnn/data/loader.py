@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from fastnn.data.dataset import Array, Dataset, Images, Indices
 from fastnn.data.prefetch import Prefetcher
@@ -19,13 +18,14 @@ if TYPE_CHECKING:
     from fastnn.random import SampleGenerator
 
 
-class Transform(Protocol):
-    """What turns a batch of images into the network's input: (n, H, W, C) uint8 -> (n, h, w, c) float32.
+class BatchTransform(Protocol):
+    """What is done to a batch of images: uint8 (n, H, W, C) -> float32 or uint8 (n, h, w, c).
 
     All randomness must come from `rng`, of which row i belongs to image i, and the object must not change.
+    `fastnn.transforms` are such objects; so is any function with these two arguments.
     """
 
-    def __call__(self, images: Images, rng: SampleGenerator) -> npt.NDArray[np.float32]: ...
+    def __call__(self, images: Images, rng: SampleGenerator) -> Array: ...
 
 
 class DataLoader:
@@ -45,7 +45,8 @@ class DataLoader:
         batch_size: rows in a batch; 1 is stochastic, len(dataset) full-batch training. The last batch of an
             epoch may be smaller.
         shuffle: visit rows in a random order, `RandomSampler`, instead of sequentially.
-        transform: a `Transform` for the images; without one they are scaled to [0, 1], ``x / 255``.
+        transform: a `BatchTransform` for the images. Images that are uint8 afterwards, or have none, are
+            scaled to [0, 1], ``x / 255``.
         sampler: another order, instead of `shuffle`.
         drop_last: leave out a last batch smaller than `batch_size`.
         seed: of order and transforms; by default drawn from `fastnn.random.default_generator`, so that
@@ -58,7 +59,7 @@ class DataLoader:
     Raises:
         TypeError: if `dataset` or `sampler` is not one, or a number is not an integer.
         ValueError: if `batch_size` < 1, `prefetch` < 0 or `seed` < 0, or both `shuffle` and `sampler` are
-            given; while iterating, if the transform's result is not float32 (n, h, w, c).
+            given; while iterating, if the transform's result is not float32 or uint8 (n, h, w, c).
 
     Example:
         >>> from fastnn.data import Digits
@@ -74,7 +75,7 @@ class DataLoader:
         batch_size: int = 1,
         shuffle: bool = False,
         *,
-        transform: Transform | None = None,
+        transform: BatchTransform | None = None,
         sampler: Sampler | None = None,
         drop_last: bool = False,
         seed: int | None = None,
@@ -142,7 +143,8 @@ class DataLoader:
         rows = len(self.sampler)
         if state["seed"] < 0 or state["epoch"] < 0 or not 0 <= state["position"] <= rows:
             raise ValueError(
-                f"DataLoader.load_state_dict: expected seed and epoch >= 0 and position in 0..{rows}, got {state}"
+                f"DataLoader.load_state_dict: expected seed and epoch >= 0 and position in 0..{rows}, "
+                f"got {dict(state)}"
             )
         self.seed, self._epoch = state["seed"], state["epoch"]
         self._position = self._resume_at = state["position"]
@@ -188,15 +190,16 @@ class DataLoader:
                     f"{first.dtype} {first.shape}"
                 )
             return columns
-        if self.transform is None:
-            # The quotient, not the product with 1/255, which is off by one bit for a third of the values.
-            scaled = np.divide(first, np.float32(255), dtype=np.float32)
-        else:
+        images: Array = first
+        if self.transform is not None:
             from fastnn.random import SampleGenerator
 
-            scaled = self.transform(first, SampleGenerator(self.seed, epoch, streams))
-            _check_transformed(scaled, len(first))
-        return scaled.transpose(0, 3, 1, 2), *others
+            images = self.transform(first, SampleGenerator(self.seed, epoch, streams))
+            _check_transformed(images, len(first))
+        if images.dtype == np.uint8:
+            # The quotient, not the product with 1/255, which is off by one bit for half of the values.
+            images = np.divide(images, np.float32(255), dtype=np.float32)
+        return np.ascontiguousarray(images).transpose(0, 3, 1, 2), *others
 
 
 def _integer(name: str, value: int, least: int) -> int:
@@ -220,9 +223,9 @@ def _check_transformed(result: Any, count: int) -> None:
         raise ValueError(
             f"DataLoader: expected the transform to return an ndarray, got {type(result).__name__}"
         )
-    if result.dtype != np.float32 or result.ndim != 4 or len(result) != count:
+    if result.dtype not in (np.float32, np.uint8) or result.ndim != 4 or len(result) != count:
         raise ValueError(
-            f"DataLoader: expected the transform to return float32 ({count}, h, w, c), "
+            f"DataLoader: expected the transform to return float32 or uint8 ({count}, h, w, c), "
             f"got {result.dtype} {result.shape}"
         )
 
