@@ -1,0 +1,45 @@
+"""Augmentation and preprocessing of whole batches of images, named and defined as torchvision's transforms.
+
+Images are uint8 (N, H, W, C), as datasets have them; a training transform ends with `Normalize`, which makes
+float32 of them. `Compose` carries out as many transforms as it can in one pass of one C kernel.
+
+Example:
+    >>> import numpy as np
+    >>> from fastnn import transforms
+    >>> train = transforms.Compose([
+    ...     transforms.RandomCrop(32, padding=4, padding_mode="reflect"),
+    ...     transforms.RandomHorizontalFlip(),
+    ...     transforms.Normalize((0.49, 0.48, 0.45), (0.25, 0.24, 0.26)),
+    ...     transforms.Cutout(16),
+    ... ])
+    >>> x = train(np.zeros((64, 32, 32, 3), np.uint8))
+    >>> x.shape, x.dtype.name
+    ((64, 32, 32, 3), 'float32')
+"""
+
+from .base import Transform
+from .compose import Compose
+from .convert import Normalize, ToFloat
+from .erase import Cutout, RandomErasing
+from .geometry import CenterCrop, Pad, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
+from .presets import AUGMENTATIONS, augmentation, from_description
+from .resize import RandomResizedCrop, Resize
+
+__all__ = [
+    "AUGMENTATIONS",
+    "CenterCrop",
+    "Compose",
+    "Cutout",
+    "Normalize",
+    "Pad",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "RandomVerticalFlip",
+    "Resize",
+    "ToFloat",
+    "Transform",
+    "augmentation",
+    "from_description",
+]

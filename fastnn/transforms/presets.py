@@ -1,0 +1,109 @@
+"""Augmentations by name, and transforms from their descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastnn.transforms.base import Transform, checked_size
+from fastnn.transforms.compose import Compose
+from fastnn.transforms.convert import Normalize, ToFloat
+from fastnn.transforms.erase import Cutout, RandomErasing
+from fastnn.transforms.geometry import CenterCrop, Pad, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
+from fastnn.transforms.resize import RandomResizedCrop, Resize
+
+AUGMENTATIONS = ("none", "flip", "crop", "standard", "cutout")
+"""Names that `augmentation` knows."""
+
+_KNOWN: dict[str, type[Transform]] = {
+    kind.__name__: kind
+    for kind in (
+        CenterCrop,
+        Compose,
+        Cutout,
+        Normalize,
+        Pad,
+        RandomCrop,
+        RandomErasing,
+        RandomHorizontalFlip,
+        RandomResizedCrop,
+        RandomVerticalFlip,
+        Resize,
+        ToFloat,
+    )
+}
+
+
+def augmentation(
+    name: str, size: int | tuple[int, int], mean: float | Sequence[float], std: float | Sequence[float]
+) -> Compose:
+    """A usual augmentation for small images, ending in float32.
+
+    'none' only normalises; 'flip' mirrors left to right; 'crop' shifts by up to an eighth of the size (4
+    pixels of 32), continuing the image by reflection; 'standard' does both; 'cutout' also overwrites a box of
+    half the size with the mean. What is trained with any of them is evaluated with 'none'.
+
+    Args:
+        name: one of `AUGMENTATIONS`.
+        size: height and width of the images, or one number for both.
+        mean: as for `Normalize`.
+        std: as for `Normalize`.
+
+    Shape:
+        the result: uint8 (N, \\*size, C) -> float32 (N, \\*size, C)
+
+    Returns:
+        The transform.
+
+    Raises:
+        ValueError: if there is none of that name, or an argument does not suit.
+
+    Source: He et al. 2016 (crop and flip), DeVries and Taylor 2017 (cutout).
+
+    Example:
+        >>> augmentation("flip", 28, 0.13, 0.31)
+        Compose([
+            RandomHorizontalFlip(p=0.5),
+            Normalize(mean=(0.13,), std=(0.31,)),
+        ])
+    """
+    if name not in AUGMENTATIONS:
+        raise ValueError(f"augmentation: expected one of {AUGMENTATIONS}, got {name!r}")
+    height, width = checked_size("augmentation", size)
+    steps: list[Transform] = []
+    if name in ("crop", "standard", "cutout"):
+        steps.append(RandomCrop((height, width), padding=(width // 8, height // 8), padding_mode="reflect"))
+    if name in ("flip", "standard", "cutout"):
+        steps.append(RandomHorizontalFlip())
+    steps.append(Normalize(mean, std))
+    if name == "cutout":
+        steps.append(Cutout((max(height // 2, 1), max(width // 2, 1))))
+    return Compose(steps)
+
+
+def from_description(description: Mapping[str, Any]) -> Transform:
+    """The transform that `Transform.describe` described, for instance in the file of a run.
+
+    Args:
+        description: the class's name under 'name', beside the arguments.
+
+    Returns:
+        An equal transform.
+
+    Raises:
+        ValueError: if there is no transform of that name, or its arguments do not suit.
+
+    Example:
+        >>> from_description(RandomCrop(28, padding=3).describe()) == RandomCrop(28, padding=3)
+        True
+    """
+    arguments = dict(description)
+    name = arguments.pop("name", None)
+    if name not in _KNOWN:
+        raise ValueError(f"from_description: expected one of {sorted(_KNOWN)} under 'name', got {name!r}")
+    if name == "Compose":
+        arguments["transforms"] = [from_description(entry) for entry in arguments.get("transforms", ())]
+    try:
+        return _KNOWN[name](**arguments)
+    except TypeError as error:
+        raise ValueError(f"from_description: bad arguments for {name}: {error}") from None
