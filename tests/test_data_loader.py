@@ -315,6 +315,32 @@ def test_refused_arguments(dataset, options, error, message):
         data.DataLoader(**{"dataset": dataset, **options})
 
 
+class Fixed(data.Sampler):
+    def __init__(self, length, rows):
+        self.length, self.rows = length, rows
+
+    def __len__(self):
+        return self.length
+
+    def order(self, seed, epoch):
+        return np.array(self.rows)
+
+
+@pytest.mark.parametrize("prefetch", [0, 1])
+def test_sampler_of_the_user(dataset, prefetch):
+    loader = data.DataLoader(dataset, 2, sampler=Fixed(3, [9, 9, 4]), seed=0, prefetch=prefetch)
+    assert labels_of(loader) == [[9, 9], [4]]
+    for sampler, error, message in (
+        (Fixed(3, [1, 2]), ValueError, "promised 3 rows, its order has 2"),
+        (Fixed(1, [COUNT]), IndexError, r"Fixed: expected indices in \[0, 53\)"),
+        (Fixed(1, [2**60]), IndexError, "Fixed: expected indices"),
+        (Fixed(1, [-1]), IndexError, "Fixed: expected indices"),
+        (Fixed(1, [0.5]), TypeError, "Fixed: expected integer indices"),
+    ):
+        with pytest.raises(error, match=message):
+            list(data.DataLoader(dataset, 2, sampler=sampler, seed=0, prefetch=prefetch))
+
+
 def test_negative_epoch(dataset):
     with pytest.raises(ValueError, match="epoch >= 0"):
         data.DataLoader(dataset).set_epoch(-1)

@@ -94,7 +94,7 @@ class ImageFolder(Dataset):
 
     def batch(self, indices: npt.ArrayLike) -> tuple[Images, Labels]:
         """Images uint8 (n, H, W, C) and labels int64 (n,); IndexError outside [0, len(self))."""
-        rows = checked_indices(indices, len(self))
+        rows = checked_indices("batch", indices, len(self))
         labels = self.labels[rows]
         if self._images is None:
             return self._decode(rows), labels

@@ -25,12 +25,17 @@ def gather_rows(array: npt.NDArray[Scalar], indices: npt.ArrayLike) -> npt.NDArr
         ValueError: if they are not one-dimensional.
         IndexError: if one of them is out of range.
     """
-    rows = checked_indices(indices, len(array))
+    rows = checked_indices("batch", indices, len(array))
     return array[rows]
 
 
-def checked_indices(indices: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:
+def checked_indices(owner: str, indices: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:
     """Return `indices` as int64 (n,), having made sure that each is in [0, count).
+
+    Args:
+        owner: the name that begins the message.
+        indices: what was given.
+        count: the number of rows there are.
 
     Raises:
         TypeError: if they are not integers.
@@ -39,11 +44,11 @@ def checked_indices(indices: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]
     """
     rows: npt.NDArray[Any] = np.asarray(indices)
     if rows.dtype.kind not in "iu" and rows.size:
-        raise TypeError(f"batch: expected integer indices, got {rows.dtype}")
+        raise TypeError(f"{owner}: expected integer indices, got {rows.dtype}")
     if rows.ndim != 1:
-        raise ValueError(f"batch: expected one-dimensional indices, got shape {rows.shape}")
+        raise ValueError(f"{owner}: expected one-dimensional indices, got shape {rows.shape}")
     if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= count):
         raise IndexError(
-            f"batch: expected indices in [0, {count}), got {int(rows.min())} to {int(rows.max())}"
+            f"{owner}: expected indices in [0, {count}), got {int(rows.min())} to {int(rows.max())}"
         )
     return rows.astype(np.int64, copy=False)

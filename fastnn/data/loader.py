@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fastnn.data.dataset import Array, Dataset, Images, Indices
+from fastnn.data.gather import checked_indices
 from fastnn.data.prefetch import Prefetcher
 from fastnn.data.sampler import RandomSampler, Sampler, SequentialSampler
 
@@ -174,7 +175,12 @@ class DataLoader:
 
         This is what runs on the background thread: it reads attributes of the loader and changes none.
         """
-        order = self.sampler.order(self.seed, epoch)
+        name = type(self.sampler).__name__
+        order = checked_indices(name, self.sampler.order(self.seed, epoch), len(self.dataset))
+        if len(order) != len(self.sampler):
+            raise ValueError(
+                f"DataLoader: {name} promised {len(self.sampler)} rows, its order has {len(order)}"
+            )
         streams = _stream_numbers(order, len(self.dataset))
         for begin in self._starts(start):
             end = min(begin + self.batch_size, len(order))

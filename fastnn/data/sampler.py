@@ -91,7 +91,7 @@ class SubsetRandomSampler(Sampler):
     """
 
     def __init__(self, indices: npt.ArrayLike):
-        self._indices = checked_indices(indices, np.iinfo(np.int64).max)
+        self._indices = checked_indices("SubsetRandomSampler", indices, np.iinfo(np.int64).max)
 
     def __len__(self) -> int:
         return len(self._indices)

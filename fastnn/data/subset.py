@@ -38,7 +38,7 @@ class Subset(Dataset):
     """
 
     def __init__(self, dataset: Dataset, indices: npt.ArrayLike):
-        rows = checked_indices(indices, len(dataset))
+        rows = checked_indices("Subset", indices, len(dataset))
         if isinstance(dataset, Subset):
             rows = dataset.indices[rows]
             dataset = dataset.dataset
