@@ -205,6 +205,13 @@ def test_every_truncation_is_refused(tmp_path):
         read(tmp_path, content + b".")
 
 
+def test_short_file_cannot_fill_the_memory(tmp_path):
+    text = b"X" + struct.pack("<I", 10**6) + b"x" * 10**6
+    again = b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R"
+    with pytest.raises(ValueError, match="more text than it holds"):
+        read(tmp_path, b"\x80\x02" + text + b"q\x00" + again * 10_000 + b".")
+
+
 def test_array_that_does_not_fit_its_shape(tmp_path):
     with pytest.raises(ValueError, match="reshape"):
         read(tmp_path, original_bytes(rows=2, data=bytes(3072)))

@@ -89,9 +89,11 @@ def _checked(result: object) -> dict[bytes, Value]:
             value = value.content
         if isinstance(value, list):
             if {type(entry) for entry in value} not in ({int}, {bytes}, set()):
-                raise ValueError(f"expected the list {key!r} to hold only integers or only strings")
+                raise ValueError(f"expected the list {key!r:.60} to hold only integers or only strings")
         elif type(value) not in (bytes, int) and not isinstance(value, np.ndarray):
-            raise ValueError(f"the entry {key!r} is a {type(value).__name__}, which CIFAR's files never hold")
+            raise ValueError(
+                f"the entry {key!r:.60} is a {type(value).__name__}, which CIFAR's files never hold"
+            )
         checked[key] = value
     return checked
 
@@ -104,6 +106,7 @@ class _Machine:
         self.at = 0
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.encoded = 0  # bytes made by _codecs.encode
 
     def run(self) -> object:
         """Execute up to STOP and return the one value left."""
@@ -187,7 +190,7 @@ class _Machine:
         if type(arguments) is not tuple:
             raise ValueError("expected a tuple of arguments")
         if function is _Symbol.ENCODE and len(arguments) == 2 and _as_bytes(arguments[1]) == b"latin1":
-            self.stack.append(_as_bytes(arguments[0]))
+            self.stack.append(self.encode(arguments[0]))
         elif function is _Symbol.DTYPE and len(arguments) == 3 and _as_bytes(arguments[0]) == b"u1":
             self.stack.append(_Symbol.UINT8)
         elif function is _Symbol.RECONSTRUCT and arguments[:2] == (_Symbol.NDARRAY, (0,)):
@@ -195,6 +198,14 @@ class _Machine:
         else:
             name = function.value if isinstance(function, _Symbol) else type(function).__name__
             raise ValueError(f"a call of {name!r} with these arguments is refused")
+
+    def encode(self, text: object) -> bytes:
+        # A pickler encodes each text once. Doing it again and again would let a short file fill the memory.
+        result = _as_bytes(text)
+        self.encoded += len(result)
+        if self.encoded > len(self.content):
+            raise ValueError("the file encodes more text than it holds")
+        return result
 
     def build(self) -> None:
         """Give the value below its state: the element type's (fixed) or the array's (shape and bytes)."""
