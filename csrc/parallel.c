@@ -72,6 +72,23 @@ void fnn_parallel(int64_t tasks, int width, fnn_task *task, void *context)
 #endif
 }
 
+void fnn_parallel_backwards(int64_t tasks, int width, fnn_task *task, void *context)
+{
+    if (width <= 1) {
+        for (int64_t i = tasks; i-- > 0;)
+            task(context, i, 0);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel num_threads(width)
+    {
+        int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
+        for (int64_t i = tasks * (thread + 1) / threads; i-- > tasks * thread / threads;)
+            task(context, i, (int)thread);
+    }
+#endif
+}
+
 void fnn_parallel_dynamic(int64_t tasks, int width, fnn_task *task, void *context)
 {
     if (width <= 1) {

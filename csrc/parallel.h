@@ -23,7 +23,11 @@ int fnn_parallel_width(int64_t tasks, double work_ns);
  * shares, so that consecutive operations find their part of an array in the same core's cache. */
 void fnn_parallel(int64_t tasks, int width, fnn_task *task, void *context);
 
-/* The same, tasks handed out one by one: for tasks long enough (tens of microseconds) that balance pays. */
+/* The same shares, each from its last task to its first: a second pass over an array then starts with what the first
+ * one left in the core's cache. */
+void fnn_parallel_backwards(int64_t tasks, int width, fnn_task *task, void *context);
+
+/* The same as fnn_parallel, tasks handed out one by one: for tasks long enough (tens of microseconds) that balance pays. */
 void fnn_parallel_dynamic(int64_t tasks, int width, fnn_task *task, void *context);
 
 #endif

@@ -16,8 +16,11 @@ typedef struct {
     int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
 } fnn_conv_shape;
 
-/* What computes a convolution: the selection rule, or the general path for comparisons. */
-enum fnn_conv_algorithm { FNN_CONV_AUTO = 0, FNN_CONV_IM2COL = 1 };
+/* What computes a convolution: the selection rule, or one algorithm wherever it can, for comparisons. */
+enum fnn_conv_algorithm { FNN_CONV_AUTO = 0, FNN_CONV_IM2COL = 1, FNN_CONV_DIRECT = 2, FNN_CONV_WINOGRAD = 3 };
+
+/* Tiles that go through Winograd's transforms and products together: two full heights of the product tile. */
+#define FNN_WINO_TILES 24
 
 /* The steps, in elements, of a matrix-product tile whose inner dimension is `runs` runs of k: run q of A starts at
  * a + q * a_run, of B at b + q * b_run. A plain product has one run; a convolution has one for each filter row. */
@@ -26,11 +29,34 @@ typedef struct {
     int64_t a_step, a_run, b_step, b_run, c_step;
 } fnn_tile;
 
-/* x (n, in[0..2], c) -> y (n, out[0..2], c) */
+/* x (n, in[0..2], c) -> y (n, out[0..2], c). Window o of an axis holds the taps o * stride - pad + t * dilation,
+ * t < kernel, that lie in the image; an adaptive one all from floor(o in / out) to ceil((o + 1) in / out), and then
+ * the fields of the last row are not read. */
 typedef struct {
     int64_t n, c;
-    int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
+    int64_t divisor;  /* of averages; 0: the number of taps */
+    bool include_pad; /* count taps in the padding too */
+    bool adaptive;
+    int64_t in[3], out[3];
+    int64_t kernel[3], stride[3], pad[3], dilation[3];
 } fnn_pool_shape;
+
+/* One row of windows, as the pooling kernels see it. Steps are in elements. Window o < windows of the row has
+ * taps[0] x taps[1] x count[o] taps; its first one is at (first row and plane) + first[o] * pixel. */
+typedef struct {
+    int64_t channels, pixel; /* channels to do, and in a pixel */
+    int64_t windows;
+    int64_t taps[2], step[3];
+    int64_t uniform; /* every count, if they are all the same; else 0 */
+    const int64_t *first, *count, *divisor;
+    int64_t row_divisor; /* a window's sum is divided by divisor[o] * row_divisor */
+} fnn_pool_row;
+
+/* An array that the normalisation kernels see as `rows` rows of `period` elements and a last one of `tail`. Column i
+ * of it belongs to channel i modulo the number of channels. */
+typedef struct {
+    int64_t rows, period, tail;
+} fnn_norm_span;
 
 /* x (n, h, w) -> y (n, out_h, out_w), in pixels of `pixel` bytes. Image i is described by a row of parameters: the
  * window of x that it shows, mirrored or not, then top, left, height and width of boxes that are overwritten. A window

@@ -1,1 +1,536 @@
-/* norm.inc.h */
+/* norm.inc.h - batch, group, instance and layer norm.
+ *
+ * An array of `count` reals with c channels innermost is cut into tasks of whole rows of `period` columns, a multiple
+ * of c that fills whole vectors if c has one that is small. Moments and gradient sums are kept in float64, one set per
+ * task, brought from columns to channels by the task and added over tasks in order. The second pass over an array
+ * goes backwards, for what the first one left in the cache. */
+
+#define NORM_TASK 16384        /* reals in a task, at least */
+#define NORM_TASKS 32          /* tasks, about, of a large array */
+#define NORM_PERIOD_VECTORS 32 /* longest period made of several rows */
+#define NORM_TABLE_ROWS 5      /* mean, scale, shift, along, offset: see the kernels */
+
+typedef struct {
+    int64_t count, c, period;
+    int64_t task_rows, tasks; /* task_rows: periods in a task */
+} norm_cut;
+
+static int64_t norm_period(int64_t c)
+{
+    int64_t lanes = K->lanes, a = c, b = lanes;
+    if (4 * lanes % c == 0)
+        return 4 * lanes;
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    int64_t common = c / a * lanes;
+    return common <= NORM_PERIOD_VECTORS * lanes ? common : c;
+}
+
+static norm_cut norm_cut_of(int64_t rows, int64_t c)
+{
+    norm_cut cut = {.count = rows * c, .c = c, .period = norm_period(c)};
+    int64_t reals = max_int(NORM_TASK, ceil_div(cut.count, NORM_TASKS));
+    cut.task_rows = ceil_div(reals, cut.period);
+    cut.tasks = max_int(1, ceil_div(cut.count, cut.task_rows * cut.period));
+    return cut;
+}
+
+static fnn_norm_span norm_span_of(const norm_cut *cut, int64_t task)
+{
+    int64_t most = cut->task_rows * cut->period;
+    int64_t reals = min_int(most, cut->count - task * most);
+    return (fnn_norm_span){reals / cut->period, cut->period, reals % cut->period};
+}
+
+static int norm_width(const norm_cut *cut, int arrays)
+{
+    return fnn_parallel_width(cut->tasks, (double)sizeof(real) * (double)(arrays * cut->count) * FNN_NS_PER_BYTE);
+}
+
+/* ---- statistics ---------------------------------------------------------------------------------------------------- */
+
+/* Columns of a span to its channels, in place: moments about the pivot of each channel's first column. */
+static void norm_fold_moments(const fnn_norm_span *span, int64_t c, double *moments)
+{
+    int64_t period = span->period, columns = span->rows ? period : span->tail;
+    double *pivot = moments, *sum = moments + period, *square = moments + 2 * period;
+    for (int64_t start = c; start < columns; start += c)
+        for (int64_t j = 0; j < c; j++) {
+            int64_t at = start + j;
+            double n = (double)(span->rows + (at < span->tail));
+            double d = pivot[at] - pivot[j];
+            square[j] += square[at] + d * (2 * sum[at] + n * d);
+            sum[j] += sum[at] + n * d;
+        }
+}
+
+static void norm_fold_sums(const fnn_norm_span *span, int64_t c, double *sums)
+{
+    int64_t period = span->period, columns = span->rows ? period : span->tail;
+    for (int64_t start = c; start < columns; start += c)
+        for (int64_t j = 0; j < c; j++) {
+            sums[j] += sums[start + j];
+            sums[period + j] += sums[period + start + j];
+        }
+}
+
+/* Variance from the sum of squares of n deviations from a pivot near the mean; NaN stays. */
+static double norm_variance(double square, double sum, double n)
+{
+    double variance = (square - sum * (sum / n)) / n;
+    return variance < 0 ? 0 : variance;
+}
+
+/* ---- tables: what the kernels read per column ------------------------------------------------------------------------ */
+
+typedef struct {
+    real *table; /* NORM_TABLE_ROWS rows of `period` */
+    int64_t period, c;
+} norm_table;
+
+static void norm_table_forward(norm_table t, int64_t j, double mean, double rstd, double w, double b)
+{
+    real center = (real)mean;
+    t.table[j] = center;
+    t.table[t.period + j] = (real)(w * rstd);
+    t.table[2 * t.period + j] = (real)(b + ((double)center - mean) * (w * rstd));
+}
+
+/* dx = w rstd (dz - sum / n - (x - mean) rstd^2 product / n), with the sums over what shares the mean. */
+static void norm_table_backward(norm_table t, int64_t j, double mean, double rstd, double sum, double product, double n)
+{
+    double along = -rstd * rstd * rstd * product / n;
+    t.table[3 * t.period + j] = (real)along;
+    t.table[4 * t.period + j] = (real)(-rstd * sum / n + along * ((double)(real)mean - mean));
+}
+
+/* Repeats the first c columns in the rest of the period. */
+static void norm_table_repeat(norm_table t, int rows)
+{
+    for (int row = 0; row < rows; row++)
+        for (int64_t j = t.c; j < t.period; j++)
+            t.table[row * t.period + j] = t.table[row * t.period + j - t.c];
+}
+
+/* ---- batch norm ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    norm_cut cut;
+    const real *x, *residual, *dy, *y_out;
+    real *y, *dx, *dz;
+    bool relu;
+    norm_table table;
+    double *partial; /* of each task: 3 (moments) or 2 (sums) rows of `period` */
+} norm_batch;
+
+/* One block of memory: the table and `rows` rows of float64 for each task. */
+static void *norm_batch_workspace(norm_batch *s, int rows)
+{
+    size_t period = (size_t)s->cut.period, tasks = (size_t)s->cut.tasks;
+    double *block = fnn_alloc(sizeof(double) * period * tasks * (size_t)rows + sizeof(real) * NORM_TABLE_ROWS * period);
+    s->partial = block;
+    s->table = (norm_table){block ? (real *)(block + period * tasks * (size_t)rows) : NULL, s->cut.period, s->cut.c};
+    return block;
+}
+
+static void norm_moments_task(void *context, int64_t task, int thread)
+{
+    norm_batch *s = context;
+    fnn_norm_span span = norm_span_of(&s->cut, task);
+    double *moments = s->partial + task * 3 * s->cut.period;
+    (void)thread;
+    K->norm_moments(&span, s->x + task * s->cut.task_rows * s->cut.period, moments);
+    norm_fold_moments(&span, s->cut.c, moments);
+}
+
+static void norm_apply_task(void *context, int64_t task, int thread)
+{
+    norm_batch *s = context;
+    fnn_norm_span span = norm_span_of(&s->cut, task);
+    int64_t at = task * s->cut.task_rows * s->cut.period;
+    (void)thread;
+    K->norm_apply(&span, s->table.table, s->x + at, s->residual ? s->residual + at : NULL, s->relu, s->y + at);
+}
+
+static void norm_sums_task(void *context, int64_t task, int thread)
+{
+    norm_batch *s = context;
+    fnn_norm_span span = norm_span_of(&s->cut, task);
+    int64_t at = task * s->cut.task_rows * s->cut.period;
+    double *sums = s->partial + task * 2 * s->cut.period;
+    (void)thread;
+    K->norm_sums(&span, s->table.table, s->relu, s->dy + at, s->x + at, s->y_out ? s->y_out + at : NULL,
+                 s->dz ? s->dz + at : NULL, sums);
+    norm_fold_sums(&span, s->cut.c, sums);
+}
+
+static void norm_bwd_x_task(void *context, int64_t task, int thread)
+{
+    norm_batch *s = context;
+    fnn_norm_span span = norm_span_of(&s->cut, task);
+    int64_t at = task * s->cut.task_rows * s->cut.period;
+    const real *dz = s->dz ? s->dz : s->dy;
+    (void)thread;
+    K->norm_bwd_x(&span, s->table.table, s->relu && !s->dz, dz + at, s->x + at, s->dx + at);
+}
+
+/* The tasks' moments to those of the whole, in the first task's place. */
+static void norm_add_moments(const norm_batch *s)
+{
+    int64_t c = s->cut.c, period = s->cut.period;
+    double *pivot = s->partial, *sum = pivot + period, *square = sum + period;
+    for (int64_t task = 1; task < s->cut.tasks; task++) {
+        const double *other = s->partial + task * 3 * period;
+        double n = (double)(min_int(s->cut.task_rows * period, s->cut.count - task * s->cut.task_rows * period) / c);
+        for (int64_t j = 0; j < c; j++) {
+            double d = other[j] - pivot[j];
+            square[j] += other[2 * period + j] + d * (2 * other[period + j] + n * d);
+            sum[j] += other[period + j] + n * d;
+        }
+    }
+}
+
+static void norm_add_sums(const norm_batch *s)
+{
+    int64_t c = s->cut.c, period = s->cut.period;
+    for (int64_t task = 1; task < s->cut.tasks; task++) {
+        const double *other = s->partial + task * 2 * period;
+        for (int64_t j = 0; j < c; j++) {
+            s->partial[j] += other[j];
+            s->partial[period + j] += other[period + j];
+        }
+    }
+}
+
+static void norm_batch_statistics(const norm_batch *s, double eps, double *mean, double *rstd, real *running_mean,
+                                  real *running_var, double momentum)
+{
+    const double *pivot = s->partial, *sum = pivot + s->cut.period, *square = sum + s->cut.period;
+    double n = (double)(s->cut.count / s->cut.c);
+    for (int64_t j = 0; j < s->cut.c; j++) {
+        double variance = norm_variance(square[j], sum[j], n);
+        mean[j] = pivot[j] + sum[j] / n;
+        rstd[j] = 1 / sqrt(variance + eps);
+        if (running_mean)
+            running_mean[j] = (real)((1 - momentum) * (double)running_mean[j] + momentum * mean[j]);
+        if (running_var)
+            running_var[j] = (real)((1 - momentum) * (double)running_var[j] + momentum * variance * (n / (n - 1)));
+    }
+}
+
+static void norm_batch_table(norm_table t, const real *w, const real *b, const double *mean, const double *rstd)
+{
+    for (int64_t j = 0; j < t.c; j++)
+        norm_table_forward(t, j, mean[j], rstd[j], w ? (double)w[j] : 1, b ? (double)b[j] : 0);
+}
+
+int DRIVER(norm_batch_fwd)(int64_t rows, int64_t c, const real *x, const real *residual, const real *w, const real *b,
+                           bool relu, double eps, real *y, double *mean, double *rstd, real *running_mean,
+                           real *running_var, double momentum)
+{
+    if (rows == 0 || c == 0)
+        return FNN_OK;
+    norm_batch s = {.cut = norm_cut_of(rows, c), .x = x, .residual = residual, .y = y, .relu = relu};
+    void *workspace = norm_batch_workspace(&s, 3);
+    if (!workspace)
+        return FNN_NO_MEMORY;
+    fnn_parallel(s.cut.tasks, norm_width(&s.cut, 1), norm_moments_task, &s);
+    norm_add_moments(&s);
+    norm_batch_statistics(&s, eps, mean, rstd, running_mean, running_var, momentum);
+    norm_batch_table(s.table, w, b, mean, rstd);
+    norm_table_repeat(s.table, 3);
+    fnn_parallel_backwards(s.cut.tasks, norm_width(&s.cut, residual ? 3 : 2), norm_apply_task, &s);
+    fnn_free(workspace);
+    return FNN_OK;
+}
+
+int DRIVER(norm_batch_eval)(int64_t rows, int64_t c, const real *x, const real *residual, const real *w, const real *b,
+                            bool relu, const double *mean, const double *rstd, real *y)
+{
+    if (rows == 0 || c == 0)
+        return FNN_OK;
+    norm_batch s = {.cut = norm_cut_of(rows, c), .x = x, .residual = residual, .y = y, .relu = relu};
+    void *workspace = norm_batch_workspace(&s, 0);
+    if (!workspace)
+        return FNN_NO_MEMORY;
+    norm_batch_table(s.table, w, b, mean, rstd);
+    norm_table_repeat(s.table, 3);
+    fnn_parallel(s.cut.tasks, norm_width(&s.cut, residual ? 3 : 2), norm_apply_task, &s);
+    fnn_free(workspace);
+    return FNN_OK;
+}
+
+int DRIVER(norm_batch_bwd)(int64_t rows, int64_t c, bool training, const real *dy, const real *x, const real *y,
+                           const real *w, const real *b, bool relu, const double *mean, const double *rstd, real *dx,
+                           real *dz, real *dw, real *db)
+{
+    if (c == 0)
+        return FNN_OK;
+    norm_batch s = {.cut = norm_cut_of(rows, c), .x = x, .dy = dy, .y_out = y, .dx = dx, .dz = dz, .relu = relu};
+    void *workspace = norm_batch_workspace(&s, 2);
+    if (!workspace)
+        return FNN_NO_MEMORY;
+    norm_batch_table(s.table, w, b, mean, rstd);
+    norm_table_repeat(s.table, 3);
+    fnn_parallel(s.cut.tasks, norm_width(&s.cut, dz ? 4 : 2), norm_sums_task, &s);
+    norm_add_sums(&s);
+    const double *sum = s.partial, *product = s.partial + s.cut.period;
+    for (int64_t j = 0; j < c; j++) {
+        double scale = w ? (double)w[j] : 1;
+        double centered = product[j] + ((double)(real)mean[j] - mean[j]) * sum[j];
+        norm_table_backward(s.table, j, mean[j], rstd[j], training ? scale * sum[j] : 0, training ? scale * centered : 0,
+                            (double)rows);
+        if (dw)
+            dw[j] = (real)(centered * rstd[j]);
+        if (db)
+            db[j] = (real)sum[j];
+    }
+    norm_table_repeat(s.table, NORM_TABLE_ROWS);
+    if (dx)
+        fnn_parallel_backwards(s.cut.tasks, norm_width(&s.cut, 3), norm_bwd_x_task, &s);
+    fnn_free(workspace);
+    return FNN_OK;
+}
+
+/* ---- group norm: a sample a task --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    norm_cut sample;
+    int64_t groups;
+    const real *x, *dy, *w, *b;
+    real *y, *dx;
+    double eps;
+    double *mean, *rstd;
+    const double *mean_in, *rstd_in;
+    double *scratch; /* of each thread: 3 rows of `period` float64 and the table */
+    double *sums;    /* of each sample: sum of dy, and of dy xhat, per channel */
+} norm_group;
+
+static size_t norm_group_scratch(const norm_group *s)
+{
+    return (size_t)s->sample.period * 3 + ((size_t)s->sample.period * NORM_TABLE_ROWS * sizeof(real) + 63) / 8;
+}
+
+static norm_table norm_group_table(const norm_group *s, int thread, double **moments)
+{
+    *moments = s->scratch + (size_t)thread * norm_group_scratch(s);
+    return (norm_table){(real *)(*moments + 3 * s->sample.period), s->sample.period, s->sample.c};
+}
+
+static void norm_group_forward_table(const norm_group *s, norm_table t, const double *mean, const double *rstd)
+{
+    int64_t each = s->sample.c / s->groups;
+    for (int64_t j = 0; j < s->sample.c; j++)
+        norm_table_forward(t, j, mean[j / each], rstd[j / each], s->w ? (double)s->w[j] : 1, s->b ? (double)s->b[j] : 0);
+}
+
+static fnn_norm_span norm_whole(const norm_cut *cut)
+{
+    return (fnn_norm_span){cut->count / cut->period, cut->period, cut->count % cut->period};
+}
+
+static void norm_group_fwd_task(void *context, int64_t index, int thread)
+{
+    norm_group *s = context;
+    int64_t c = s->sample.c, each = c / s->groups, period = s->sample.period;
+    fnn_norm_span span = norm_whole(&s->sample);
+    double *pivot, *mean = s->mean + index * s->groups, *rstd = s->rstd + index * s->groups;
+    norm_table table = norm_group_table(s, thread, &pivot);
+    double *sum = pivot + period, *square = sum + period;
+    const real *x = s->x + index * s->sample.count;
+    K->norm_moments(&span, x, pivot);
+    norm_fold_moments(&span, c, pivot);
+    double n = (double)(s->sample.count / c);
+    for (int64_t g = 0; g < s->groups; g++) {
+        int64_t first = g * each;
+        for (int64_t j = first + 1; j < first + each; j++) {
+            double d = pivot[j] - pivot[first];
+            square[first] += square[j] + d * (2 * sum[j] + n * d);
+            sum[first] += sum[j] + n * d;
+        }
+        mean[g] = pivot[first] + sum[first] / (n * (double)each);
+        rstd[g] = 1 / sqrt(norm_variance(square[first], sum[first], n * (double)each) + s->eps);
+    }
+    norm_group_forward_table(s, table, mean, rstd);
+    norm_table_repeat(table, 3);
+    K->norm_apply(&span, table.table, x, NULL, 0, s->y + index * s->sample.count);
+}
+
+static void norm_group_bwd_task(void *context, int64_t index, int thread)
+{
+    norm_group *s = context;
+    int64_t c = s->sample.c, each = c / s->groups, period = s->sample.period, at = index * s->sample.count;
+    fnn_norm_span span = norm_whole(&s->sample);
+    const double *mean = s->mean_in + index * s->groups, *rstd = s->rstd_in + index * s->groups;
+    double *sums, *channel_sum = s->sums + index * 2 * c, *channel_product = channel_sum + c;
+    norm_table table = norm_group_table(s, thread, &sums);
+    norm_group_forward_table(s, table, mean, rstd);
+    norm_table_repeat(table, 3);
+    K->norm_sums(&span, table.table, 0, s->dy + at, s->x + at, NULL, NULL, sums);
+    norm_fold_sums(&span, c, sums);
+    double n = (double)(s->sample.count / s->groups);
+    for (int64_t g = 0; g < s->groups; g++) {
+        double sum = 0, product = 0;
+        for (int64_t j = g * each; j < (g + 1) * each; j++) {
+            double w = s->w ? (double)s->w[j] : 1;
+            double centered = sums[period + j] + ((double)(real)mean[g] - mean[g]) * sums[j];
+            channel_sum[j] = sums[j];
+            channel_product[j] = centered * rstd[g];
+            sum += w * sums[j];
+            product += w * centered;
+        }
+        for (int64_t j = g * each; j < (g + 1) * each; j++)
+            norm_table_backward(table, j, mean[g], rstd[g], sum, product, n);
+    }
+    norm_table_repeat(table, NORM_TABLE_ROWS);
+    if (s->dx)
+        K->norm_bwd_x(&span, table.table, 0, s->dy + at, s->x + at, s->dx + at);
+}
+
+int DRIVER(norm_group_fwd)(int64_t n, int64_t rows, int64_t c, int64_t groups, const real *x, const real *w,
+                           const real *b, double eps, real *y, double *mean, double *rstd)
+{
+    if (n == 0 || rows == 0 || c == 0)
+        return FNN_OK;
+    norm_group s = {.sample = norm_cut_of(rows, c), .groups = groups, .x = x, .w = w, .b = b};
+    s.y = y;
+    s.eps = eps;
+    s.mean = mean;
+    s.rstd = rstd;
+    int width = fnn_parallel_width(n, 3.0 * sizeof(real) * (double)(n * s.sample.count) * FNN_NS_PER_BYTE);
+    s.scratch = fnn_alloc(sizeof(double) * norm_group_scratch(&s) * (size_t)width);
+    if (!s.scratch)
+        return FNN_NO_MEMORY;
+    fnn_parallel(n, width, norm_group_fwd_task, &s);
+    fnn_free(s.scratch);
+    return FNN_OK;
+}
+
+int DRIVER(norm_group_bwd)(int64_t n, int64_t rows, int64_t c, int64_t groups, const real *dy, const real *x,
+                           const real *w, const double *mean, const double *rstd, real *dx, real *dw, real *db)
+{
+    if (c == 0)
+        return FNN_OK;
+    norm_group s = {.sample = norm_cut_of(rows, c), .groups = groups, .x = x, .dy = dy, .w = w};
+    s.dx = dx;
+    s.mean_in = mean;
+    s.rstd_in = rstd;
+    int width = fnn_parallel_width(n, 5.0 * sizeof(real) * (double)(n * s.sample.count) * FNN_NS_PER_BYTE);
+    size_t scratch = norm_group_scratch(&s) * (size_t)width, sums = (size_t)(n * 2 * c);
+    s.scratch = fnn_alloc(sizeof(double) * (scratch + sums));
+    if (!s.scratch)
+        return FNN_NO_MEMORY;
+    s.sums = s.scratch + scratch;
+    if (rows > 0)
+        fnn_parallel(n, width, norm_group_bwd_task, &s);
+    else
+        memset(s.sums, 0, sizeof(double) * sums);
+    for (int64_t j = 0; j < c; j++) {
+        double sum = 0, product = 0;
+        for (int64_t i = 0; i < n; i++) {
+            sum += s.sums[i * 2 * c + j];
+            product += s.sums[i * 2 * c + c + j];
+        }
+        if (dw)
+            dw[j] = (real)product;
+        if (db)
+            db[j] = (real)sum;
+    }
+    fnn_free(s.scratch);
+    return FNN_OK;
+}
+
+/* ---- layer norm: rows by themselves -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int64_t rows, c, task_rows, tasks;
+    const real *x, *dy, *w, *b;
+    real *y, *dx;
+    double eps;
+    double *mean, *rstd;
+    const double *mean_in, *rstd_in;
+    real *partial; /* of each task: dw, db */
+} norm_layer;
+
+static void norm_layer_cut(norm_layer *s)
+{
+    int64_t reals = max_int(NORM_TASK, ceil_div(s->rows * s->c, NORM_TASKS));
+    s->task_rows = ceil_div(reals, s->c);
+    s->tasks = ceil_div(s->rows, s->task_rows);
+}
+
+static void norm_layer_fwd_task(void *context, int64_t task, int thread)
+{
+    norm_layer *s = context;
+    int64_t row = task * s->task_rows, at = row * s->c;
+    (void)thread;
+    K->norm_layer_fwd(min_int(s->task_rows, s->rows - row), s->c, s->x + at, s->w, s->b, s->eps, s->y + at,
+                      s->mean + row, s->rstd + row);
+}
+
+static void norm_layer_bwd_task(void *context, int64_t task, int thread)
+{
+    norm_layer *s = context;
+    int64_t row = task * s->task_rows, at = row * s->c;
+    real *dw = s->partial + task * 2 * s->c;
+    (void)thread;
+    memset(dw, 0, sizeof(real) * 2 * (size_t)s->c);
+    K->norm_layer_bwd(min_int(s->task_rows, s->rows - row), s->c, s->dy + at, s->x + at, s->w, s->mean_in + row,
+                      s->rstd_in + row, s->dx + at, dw, dw + s->c);
+}
+
+int DRIVER(norm_layer_fwd)(int64_t rows, int64_t c, const real *x, const real *w, const real *b, double eps, real *y,
+                           double *mean, double *rstd)
+{
+    if (rows == 0 || c == 0)
+        return FNN_OK;
+    norm_layer s = {.rows = rows, .c = c, .x = x, .y = y, .eps = eps, .mean = mean, .rstd = rstd};
+    real *plain = fnn_alloc(sizeof(real) * 2 * (size_t)c); /* ones and zeros, for a weight or bias that is NULL */
+    if (!plain)
+        return FNN_NO_MEMORY;
+    for (int64_t j = 0; j < c; j++) {
+        plain[j] = 1;
+        plain[c + j] = 0;
+    }
+    s.w = w ? w : plain;
+    s.b = b ? b : plain + c;
+    norm_layer_cut(&s);
+    double bytes = 2.0 * sizeof(real) * (double)(rows * c);
+    fnn_parallel(s.tasks, fnn_parallel_width(s.tasks, bytes * FNN_NS_PER_BYTE), norm_layer_fwd_task, &s);
+    fnn_free(plain);
+    return FNN_OK;
+}
+
+int DRIVER(norm_layer_bwd)(int64_t rows, int64_t c, const real *dy, const real *x, const real *w, const double *mean,
+                           const double *rstd, real *dx, real *dw, real *db)
+{
+    if (c == 0)
+        return FNN_OK;
+    norm_layer s = {.rows = rows, .c = c, .dy = dy, .x = x, .dx = dx, .mean_in = mean, .rstd_in = rstd};
+    norm_layer_cut(&s);
+    real *workspace = fnn_alloc(sizeof(real) * (size_t)(c + 2 * c * max_int(s.tasks, 1)));
+    if (!workspace)
+        return FNN_NO_MEMORY;
+    for (int64_t j = 0; j < c; j++)
+        workspace[j] = 1;
+    s.w = w ? w : workspace;
+    s.partial = workspace + c;
+    double bytes = 3.0 * sizeof(real) * (double)(rows * c);
+    fnn_parallel(s.tasks, fnn_parallel_width(s.tasks, bytes * FNN_NS_PER_BYTE), norm_layer_bwd_task, &s);
+    for (int64_t j = 0; j < c; j++) {
+        double sum = 0, product = 0;
+        for (int64_t task = 0; task < s.tasks; task++) {
+            product += (double)s.partial[task * 2 * c + j];
+            sum += (double)s.partial[task * 2 * c + c + j];
+        }
+        if (dw)
+            dw[j] = (real)product;
+        if (db)
+            db[j] = (real)sum;
+    }
+    fnn_free(workspace);
+    return FNN_OK;
+}

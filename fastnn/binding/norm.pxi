@@ -1,1 +1,186 @@
-# norm.pxi
+# norm.pxi - batch, group, instance and layer norm. Statistics are float64.
+
+cdef extern from "fnn.h" nogil:
+    int fnn_norm_batch_fwd(int dtype, int64_t rows, int64_t c, const void *x, const void *residual, const void *w,
+                           const void *b, c_bool relu, double eps, void *y, double *mean, double *rstd,
+                           void *running_mean, void *running_var, double momentum)
+    int fnn_norm_batch_eval(int dtype, int64_t rows, int64_t c, const void *x, const void *residual, const void *w,
+                            const void *b, c_bool relu, const double *mean, const double *rstd, void *y)
+    int fnn_norm_batch_bwd(int dtype, int64_t rows, int64_t c, c_bool training, const void *dy, const void *x,
+                           const void *y, const void *w, const void *b, c_bool relu, const double *mean,
+                           const double *rstd, void *dx, void *dz, void *dw, void *db)
+    int fnn_norm_group_fwd(int dtype, int64_t n, int64_t rows, int64_t c, int64_t groups, const void *x,
+                           const void *w, const void *b, double eps, void *y, double *mean, double *rstd)
+    int fnn_norm_group_bwd(int dtype, int64_t n, int64_t rows, int64_t c, int64_t groups, const void *dy,
+                           const void *x, const void *w, const double *mean, const double *rstd, void *dx, void *dw,
+                           void *db)
+    int fnn_norm_layer_fwd(int dtype, int64_t rows, int64_t c, const void *x, const void *w, const void *b,
+                           double eps, void *y, double *mean, double *rstd)
+    int fnn_norm_layer_bwd(int dtype, int64_t rows, int64_t c, const void *dy, const void *x, const void *w,
+                           const double *mean, const double *rstd, void *dx, void *dw, void *db)
+
+
+cdef inline void *norm_optional(cnp.ndarray array, int dtype, str name, int64_t size, bint write) except? NULL:
+    """NULL for None."""
+    if array is None:
+        return NULL
+    return target(array, dtype, name, size) if write else <void *>source(array, dtype, name, size)
+
+
+cdef inline double *norm_statistic(cnp.ndarray array, str name, int64_t size, bint write) except NULL:
+    return <double *>checked(array, cnp.NPY_FLOAT64, name, size, write)
+
+
+cdef inline int64_t norm_rows(cnp.ndarray x, int64_t c) except -1:
+    """How many rows of c elements x has."""
+    cdef int64_t size = cnp.PyArray_SIZE(x)
+    if c < 1 or size % c != 0:
+        raise ValueError(f"norm: expected rows of {c} elements, got shape {(<object>x).shape}")
+    return size // c
+
+
+def norm_batch_fwd(cnp.ndarray x, cnp.ndarray residual, cnp.ndarray w, cnp.ndarray b, bint relu, double eps,
+                   cnp.ndarray y, cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray running_mean,
+                   cnp.ndarray running_var, double momentum):
+    """y = [relu](batch norm of x with its own statistics [+ residual]); x is (rows, c), c the length of `mean`."""
+    cdef int dtype = real_dtype(x, "x"), status
+    cdef int64_t c = cnp.PyArray_SIZE(mean), size = cnp.PyArray_SIZE(x), rows = norm_rows(x, c)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *residual_p = norm_optional(residual, dtype, "residual", size, False)
+    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
+    cdef const void *bp = norm_optional(b, dtype, "bias", c, False)
+    cdef void *yp = target(y, dtype, "y", size)
+    cdef double *mean_p = norm_statistic(mean, "mean", c, True)
+    cdef double *rstd_p = norm_statistic(rstd, "rstd", c, True)
+    cdef void *running_mean_p = norm_optional(running_mean, dtype, "running_mean", c, True)
+    cdef void *running_var_p = norm_optional(running_var, dtype, "running_var", c, True)
+    with nogil:
+        status = fnn_norm_batch_fwd(dtype, rows, c, xp, residual_p, wp, bp, relu, eps, yp, mean_p, rstd_p,
+                                    running_mean_p, running_var_p, momentum)
+    done(status)
+
+
+def norm_batch_eval(cnp.ndarray x, cnp.ndarray residual, cnp.ndarray w, cnp.ndarray b, bint relu,
+                    cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray y):
+    """y = [relu](w (x - mean) rstd + b [+ residual])."""
+    cdef int dtype = real_dtype(x, "x"), status
+    cdef int64_t c = cnp.PyArray_SIZE(mean), size = cnp.PyArray_SIZE(x), rows = norm_rows(x, c)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *residual_p = norm_optional(residual, dtype, "residual", size, False)
+    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
+    cdef const void *bp = norm_optional(b, dtype, "bias", c, False)
+    cdef const double *mean_p = norm_statistic(mean, "mean", c, False)
+    cdef const double *rstd_p = norm_statistic(rstd, "rstd", c, False)
+    cdef void *yp = target(y, dtype, "y", size)
+    with nogil:
+        status = fnn_norm_batch_eval(dtype, rows, c, xp, residual_p, wp, bp, relu, mean_p, rstd_p, yp)
+    done(status)
+
+
+def norm_batch_bwd(bint training, cnp.ndarray dy, cnp.ndarray x, cnp.ndarray y, cnp.ndarray w, cnp.ndarray b,
+                   bint relu, cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray dx, cnp.ndarray dz, cnp.ndarray dw,
+                   cnp.ndarray db):
+    """Gradients of the two above. With a residual and a ReLU, y is the output and dz takes the residual's gradient;
+    otherwise both are None."""
+    cdef int dtype = real_dtype(x, "x"), status
+    cdef int64_t c = cnp.PyArray_SIZE(mean), size = cnp.PyArray_SIZE(x), rows = norm_rows(x, c)
+    if (y is None) != (dz is None) or (y is not None and not relu):
+        raise ValueError("norm_batch_bwd: expected y and dz together, and only with relu")
+    cdef const void *dyp = source(dy, dtype, "dy", size)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *yp = norm_optional(y, dtype, "y", size, False)
+    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
+    cdef const void *bp = norm_optional(b, dtype, "bias", c, False)
+    cdef const double *mean_p = norm_statistic(mean, "mean", c, False)
+    cdef const double *rstd_p = norm_statistic(rstd, "rstd", c, False)
+    cdef void *dxp = norm_optional(dx, dtype, "dx", size, True)
+    cdef void *dzp = norm_optional(dz, dtype, "dz", size, True)
+    cdef void *dwp = norm_optional(dw, dtype, "dw", c, True)
+    cdef void *dbp = norm_optional(db, dtype, "db", c, True)
+    with nogil:
+        status = fnn_norm_batch_bwd(dtype, rows, c, training, dyp, xp, yp, wp, bp, relu, mean_p, rstd_p, dxp, dzp,
+                                    dwp, dbp)
+    done(status)
+
+
+cdef inline int64_t norm_group_check(cnp.ndarray x, cnp.ndarray mean, int64_t c) except -1:
+    """The groups of x (n, ..., c), from statistics of shape (n, groups)."""
+    if cnp.PyArray_NDIM(x) < 2 or cnp.PyArray_NDIM(mean) != 2 or x.shape[0] != mean.shape[0]:
+        raise ValueError(f"norm_group: expected x (n, ..., c) and statistics (n, groups), got "
+                         f"{(<object>x).shape} and {(<object>mean).shape}")
+    cdef int64_t groups = mean.shape[1]
+    if groups < 1 or c < 1 or c % groups != 0:
+        raise ValueError(f"norm_group: expected groups that divide {c} channels, got {groups}")
+    return groups
+
+
+def norm_group_fwd(cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, double eps, cnp.ndarray y, cnp.ndarray mean,
+                   cnp.ndarray rstd):
+    """y = group norm of x (n, ..., c); mean and rstd (n, groups) are written."""
+    cdef int dtype = real_dtype(x, "x"), status
+    cdef int64_t c = x.shape[cnp.PyArray_NDIM(x) - 1] if cnp.PyArray_NDIM(x) else 0
+    cdef int64_t groups = norm_group_check(x, mean, c), n = x.shape[0], size = cnp.PyArray_SIZE(x)
+    cdef int64_t rows = size // (n * c) if n else 0
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
+    cdef const void *bp = norm_optional(b, dtype, "bias", c, False)
+    cdef void *yp = target(y, dtype, "y", size)
+    cdef double *mean_p = norm_statistic(mean, "mean", n * groups, True)
+    cdef double *rstd_p = norm_statistic(rstd, "rstd", n * groups, True)
+    with nogil:
+        status = fnn_norm_group_fwd(dtype, n, rows, c, groups, xp, wp, bp, eps, yp, mean_p, rstd_p)
+    done(status)
+
+
+def norm_group_bwd(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray w, cnp.ndarray mean, cnp.ndarray rstd,
+                   cnp.ndarray dx, cnp.ndarray dw, cnp.ndarray db):
+    """Gradients of norm_group_fwd; dx, dw and db may be None."""
+    cdef int dtype = real_dtype(x, "x"), status
+    cdef int64_t c = x.shape[cnp.PyArray_NDIM(x) - 1] if cnp.PyArray_NDIM(x) else 0
+    cdef int64_t groups = norm_group_check(x, mean, c), n = x.shape[0], size = cnp.PyArray_SIZE(x)
+    cdef int64_t rows = size // (n * c) if n else 0
+    cdef const void *dyp = source(dy, dtype, "dy", size)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
+    cdef const double *mean_p = norm_statistic(mean, "mean", n * groups, False)
+    cdef const double *rstd_p = norm_statistic(rstd, "rstd", n * groups, False)
+    cdef void *dxp = norm_optional(dx, dtype, "dx", size, True)
+    cdef void *dwp = norm_optional(dw, dtype, "dw", c, True)
+    cdef void *dbp = norm_optional(db, dtype, "db", c, True)
+    with nogil:
+        status = fnn_norm_group_bwd(dtype, n, rows, c, groups, dyp, xp, wp, mean_p, rstd_p, dxp, dwp, dbp)
+    done(status)
+
+
+def norm_layer_fwd(cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, double eps, cnp.ndarray y, cnp.ndarray mean,
+                   cnp.ndarray rstd, int64_t c):
+    """y = layer norm of the rows of c elements of x; mean and rstd (rows) are written."""
+    cdef int dtype = real_dtype(x, "x"), status
+    cdef int64_t rows = norm_rows(x, c), size = cnp.PyArray_SIZE(x)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
+    cdef const void *bp = norm_optional(b, dtype, "bias", c, False)
+    cdef void *yp = target(y, dtype, "y", size)
+    cdef double *mean_p = norm_statistic(mean, "mean", rows, True)
+    cdef double *rstd_p = norm_statistic(rstd, "rstd", rows, True)
+    with nogil:
+        status = fnn_norm_layer_fwd(dtype, rows, c, xp, wp, bp, eps, yp, mean_p, rstd_p)
+    done(status)
+
+
+def norm_layer_bwd(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray w, cnp.ndarray mean, cnp.ndarray rstd,
+                   cnp.ndarray dx, cnp.ndarray dw, cnp.ndarray db, int64_t c):
+    """Gradients of norm_layer_fwd; dw and db may be None."""
+    cdef int dtype = real_dtype(x, "x"), status
+    cdef int64_t rows = norm_rows(x, c), size = cnp.PyArray_SIZE(x)
+    cdef const void *dyp = source(dy, dtype, "dy", size)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
+    cdef const double *mean_p = norm_statistic(mean, "mean", rows, False)
+    cdef const double *rstd_p = norm_statistic(rstd, "rstd", rows, False)
+    cdef void *dxp = target(dx, dtype, "dx", size)
+    cdef void *dwp = norm_optional(dw, dtype, "dw", c, True)
+    cdef void *dbp = norm_optional(db, dtype, "db", c, True)
+    with nogil:
+        status = fnn_norm_layer_bwd(dtype, rows, c, dyp, xp, wp, mean_p, rstd_p, dxp, dwp, dbp)
+    done(status)
