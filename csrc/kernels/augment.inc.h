@@ -54,32 +54,44 @@ static void KERNEL(augment_scale)(int64_t n, const uint8_t *restrict x, const re
         y[i] = (real)x[i] * scale[i] + shift[i];
 }
 
-/* VL bytes as reals. */
-ALWAYS_INLINE vr augment_load(const uint8_t *x)
+#define AUGMENT_TAPS 4 /* rows that are summed in one pass */
+
+ALWAYS_INLINE void augment_blend_rows_by(const int taps, const int accumulate, int64_t n, const real *restrict weight,
+                                         const uint8_t *restrict x, int64_t x_step, real *restrict y)
 {
-    typedef uint8_t vb __attribute__((vector_size(FNN_VECTOR_BYTES / sizeof(real))));
-    vb bytes;
-    memcpy(&bytes, x, sizeof bytes);
-    return v_from_int(__builtin_convertvector(bytes, vi));
+    for (int64_t i = 0; i < n; i++) {
+        real sum = accumulate ? y[i] : 0;
+#pragma GCC unroll 4
+        for (int t = 0; t < taps; t++)
+            sum = weight[t] * (real)x[t * x_step + i] + sum;
+        y[i] = sum;
+    }
 }
 
 /* The vertical half of resampling: y[i] = sum_t weight[t] * x[t * x_step + i], i < n, t < taps. */
 static void KERNEL(augment_blend_rows)(int64_t n, int64_t taps, const real *weight, const uint8_t *x, int64_t x_step,
                                        real *y)
 {
-    int64_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        vr sum = v_zero();
-        for (int64_t t = 0; t < taps; t++)
-            sum = v_fma(v_splat(weight[t]), augment_load(x + t * x_step + i), sum);
-        v_store(y + i, sum);
+    int64_t t = 1;
+    switch (taps % AUGMENT_TAPS) {
+    case 0:
+        augment_blend_rows_by(4, 0, n, weight, x, x_step, y);
+        t = 4;
+        break;
+    case 1:
+        augment_blend_rows_by(1, 0, n, weight, x, x_step, y);
+        break;
+    case 2:
+        augment_blend_rows_by(2, 0, n, weight, x, x_step, y);
+        t = 2;
+        break;
+    case 3:
+        augment_blend_rows_by(3, 0, n, weight, x, x_step, y);
+        t = 3;
+        break;
     }
-    for (; i < n; i++) {
-        real sum = 0;
-        for (int64_t t = 0; t < taps; t++)
-            sum = weight[t] * (real)x[t * x_step + i] + sum;
-        y[i] = sum;
-    }
+    for (; t < taps; t += AUGMENT_TAPS)
+        augment_blend_rows_by(AUGMENT_TAPS, 1, n, weight + t, x + t * x_step, x_step, y);
 }
 
 #define AUGMENT_QUAD 4 /* channels that are summed at once */
@@ -87,13 +99,9 @@ typedef real augment_quad __attribute__((vector_size(AUGMENT_QUAD * sizeof(real)
 typedef real augment_quad_unaligned
     __attribute__((vector_size(AUGMENT_QUAD * sizeof(real)), aligned(sizeof(real)), may_alias));
 
-/* The horizontal half, and back to bytes: y[j, ch] = round(sum_t weight[j, t] * x[first[j] + t, ch]), j < count,
- * ch < c, halves to even. x and sum have room for AUGMENT_QUAD more reals than they hold: channels are read and written
- * by fours, and the next pixel overwrites what was too much. */
-static void KERNEL(augment_blend_cols)(int64_t count, int64_t c, int64_t taps, const int64_t *first,
-                                       const real *weight, const real *x, real *sum, uint8_t *y)
+ALWAYS_INLINE void augment_blend_cols_by(int64_t taps, int64_t count, int64_t c, const int64_t *first,
+                                         const real *weight, const real *x, real *sum)
 {
-    const real round = sizeof(real) == 4 ? (real)0x1.8p23 : (real)0x1.8p52; /* adding it leaves no fraction bits */
     for (int64_t j = 0; j < count; j++, weight += taps)
         for (int64_t ch = 0; ch < c; ch += AUGMENT_QUAD) {
             const real *from = x + first[j] * c + ch;
@@ -102,6 +110,21 @@ static void KERNEL(augment_blend_cols)(int64_t count, int64_t c, int64_t taps, c
                 total = weight[t] * *(const augment_quad_unaligned *)from + total;
             *(augment_quad_unaligned *)(sum + j * c + ch) = total;
         }
+}
+
+/* The horizontal half, and back to bytes: y[j, ch] = round(sum_t weight[j, t] * x[first[j] + t, ch]), j < count,
+ * ch < c, halves to even. x and sum have room for AUGMENT_QUAD more reals than they hold: channels are read and written
+ * by fours, and the next pixel overwrites what was too much. */
+static void KERNEL(augment_blend_cols)(int64_t count, int64_t c, int64_t taps, const int64_t *first,
+                                       const real *weight, const real *x, real *sum, uint8_t *y)
+{
+    const real round = sizeof(real) == 4 ? (real)0x1.8p23 : (real)0x1.8p52; /* adding it leaves no fraction bits */
+    if (taps == 2)
+        augment_blend_cols_by(2, count, c, first, weight, x, sum);
+    else if (taps == 3)
+        augment_blend_cols_by(3, count, c, first, weight, x, sum);
+    else
+        augment_blend_cols_by(taps, count, c, first, weight, x, sum);
     for (int64_t i = 0; i < count * c; i++)
         y[i] = (uint8_t)(int32_t)((sum[i] + round) - round);
 }

@@ -128,7 +128,7 @@ static double augment_filter_width(int64_t length, int64_t out, bool antialias)
 /* How many input pixels such a filter touches, at most. */
 static int64_t augment_tap_count(int64_t length, int64_t out, bool antialias)
 {
-    return min_int(2 * (int64_t)ceil(augment_filter_width(length, out, antialias)) + 1, length);
+    return min_int((int64_t)ceil(2 * augment_filter_width(length, out, antialias)), length);
 }
 
 /* The weights of output position i: of input positions first .. first + taps - 1; returns first. */
@@ -137,7 +137,8 @@ static int64_t augment_taps(int64_t i, int64_t length, int64_t out, bool antiali
     double width = augment_filter_width(length, out, antialias);
     double centre = ((double)i + 0.5) * (double)length / (double)out;
     int64_t begin = (int64_t)max_int((int64_t)floor(centre - width + 0.5), 0);
-    int64_t end = min_int((int64_t)(centre + width + 0.5), length), first = min_int(begin, length - taps);
+    int64_t first = min_int(begin, length - taps);
+    int64_t end = min_int((int64_t)(centre + width + 0.5), first + taps);
     double sum = 0;
     for (int64_t t = begin; t < end; t++)
         sum += fmax(0.0, 1.0 - fabs((double)t + 0.5 - centre) / width);
