@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import _C
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -26,7 +28,11 @@ def gather_rows(array: npt.NDArray[Scalar], indices: npt.ArrayLike) -> npt.NDArr
         IndexError: if one of them is out of range.
     """
     rows = checked_indices("batch", indices, len(array))
-    return array[rows]
+    if array.dtype.kind not in "biufc" or not array.dtype.isnative or not array.flags.c_contiguous:
+        return array[rows]
+    out: npt.NDArray[Scalar] = _C.empty((len(rows), *array.shape[1:]), array.dtype)
+    _C.gather_rows(array, np.ascontiguousarray(rows), out)
+    return out
 
 
 def checked_indices(owner: str, indices: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:
