@@ -5,9 +5,11 @@
 #define KERNEL(name) FNN_JOIN4(name, FNN_SUFFIX, FNN_ISA) /* e.g. fnn_pool_max_fwd_f32_avx2: perf shows the level */
 
 #include "../shapes.h"
+#include "../simd/math.h"
 
 #include "gemm.inc.h"
 #include "conv.inc.h"
+#include "winograd.inc.h"
 #include "pool.inc.h"
 #include "norm.inc.h"
 #include "activation.inc.h"

@@ -36,8 +36,9 @@ static conv_phase conv_phase_of(const fnn_conv_shape *s, int axis, int64_t phase
 #include "conv_depthwise.inc.h"
 #include "conv_direct.inc.h"
 #include "conv_im2col.inc.h"
+#include "conv_winograd.inc.h"
 
-typedef enum { CONV_POINTWISE, CONV_DEPTHWISE, CONV_DIRECT, CONV_IM2COL } conv_algorithm;
+typedef enum { CONV_POINTWISE, CONV_DEPTHWISE, CONV_DIRECT, CONV_WINOGRAD, CONV_IM2COL } conv_algorithm;
 
 /* The selection rule, for all three passes. */
 static conv_algorithm conv_select(const fnn_conv_shape *s, int forced)
@@ -52,7 +53,13 @@ static conv_algorithm conv_select(const fnn_conv_shape *s, int forced)
         return plane && dense && s->groups == s->c && s->k == s->c ? CONV_DEPTHWISE : CONV_IM2COL;
     if (conv_taps(s) == 1 && unit && !padded)
         return CONV_POINTWISE;
-    return plane && dense ? CONV_DIRECT : CONV_IM2COL;
+    if (!plane || !dense)
+        return CONV_IM2COL;
+    bool tiles = s->kernel[1] == 3 && s->kernel[2] == 3 && unit && s->pad[1] <= 2 && s->pad[2] <= 2;
+    if (!tiles || forced == FNN_CONV_DIRECT)
+        return CONV_DIRECT;
+    bool pays = sizeof(real) == sizeof(float) && min_int(s->c, s->k) >= 16;
+    return pays || forced == FNN_CONV_WINOGRAD ? CONV_WINOGRAD : CONV_DIRECT;
 }
 
 /* A 1x1 convolution is the product of the (pixels, c) matrix with the (k, c) weights. */
@@ -92,6 +99,8 @@ int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, cons
         return conv_depthwise_fwd(s, x, w, bias, y);
     case CONV_DIRECT:
         return conv_direct_fwd(s, x, w, bias, y);
+    case CONV_WINOGRAD:
+        return conv_winograd_fwd(s, x, w, bias, y);
     default:
         return conv_im2col_fwd(s, x, w, bias, y);
     }
@@ -108,6 +117,8 @@ int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, c
         return conv_depthwise_bwd_x(s, dy, w, dx);
     case CONV_DIRECT:
         return conv_direct_bwd_x(s, dy, w, dx);
+    case CONV_WINOGRAD:
+        return conv_winograd_bwd_x(s, dy, w, dx);
     default:
         return conv_im2col_bwd_x(s, dy, w, dx);
     }
@@ -129,6 +140,8 @@ int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, c
         return conv_depthwise_bwd_w(s, dy, x, dw);
     case CONV_DIRECT:
         return conv_direct_bwd_w(s, dy, x, dw);
+    case CONV_WINOGRAD:
+        return conv_winograd_bwd_w(s, dy, x, dw);
     default:
         return conv_im2col_bwd_w(s, dy, x, dw);
     }

@@ -1,7 +1,7 @@
 # conv.pxi - convolutions. Images are (n, depth, height, width, channels), weights (k, c / groups, kd, kh, kw).
 
 cdef extern from "fnn.h" nogil:
-    enum: FNN_CONV_AUTO, FNN_CONV_IM2COL
+    enum: FNN_CONV_AUTO, FNN_CONV_IM2COL, FNN_CONV_DIRECT, FNN_CONV_WINOGRAD
     ctypedef struct fnn_conv_shape:
         int64_t n, c, k, groups
         int64_t inside "in"[3]
@@ -15,7 +15,8 @@ cdef extern from "fnn.h" nogil:
     int fnn_conv_bwd_x(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *w, void *dx)
     int fnn_conv_bwd_w(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *x, void *dw)
 
-CONV_ALGORITHMS = {"auto": FNN_CONV_AUTO, "im2col": FNN_CONV_IM2COL}
+CONV_ALGORITHMS = {"auto": FNN_CONV_AUTO, "im2col": FNN_CONV_IM2COL, "direct": FNN_CONV_DIRECT,
+                   "winograd": FNN_CONV_WINOGRAD}
 
 
 cdef int conv_shape(fnn_conv_shape *s, cnp.ndarray x, cnp.ndarray w, cnp.ndarray y, tuple stride, tuple pad,
