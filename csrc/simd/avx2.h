@@ -7,6 +7,9 @@
 #define GEMM_ROWS 6
 #define GEMM_VECTORS 2
 
+/* Products of the low 32 bits of 64-bit lanes. */
+ALWAYS_INLINE vu64 v_mul_low_words(vu64 a, vu64 b) { return (vu64)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+
 ALWAYS_INLINE vi v_first(int64_t n)
 {
 #ifdef FNN_REAL_F64

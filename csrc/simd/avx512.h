@@ -7,6 +7,16 @@
 #define GEMM_ROWS 12
 #define GEMM_VECTORS 2
 
+/* Products of the low 32 bits of 64-bit lanes. */
+ALWAYS_INLINE vu64 v_mul_low_words(vu64 a, vu64 b) { return (vu64)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
+
+#define FNN_HAVE_LDEXP
+#ifdef FNN_REAL_F64
+ALWAYS_INLINE vr v_ldexp(vr a, vr n) { return _mm512_scalef_pd(a, n); }
+#else
+ALWAYS_INLINE vr v_ldexp(vr a, vr n) { return _mm512_scalef_ps(a, n); }
+#endif
+
 #ifdef FNN_REAL_F64
 #define V_FIRST(n) ((__mmask8)((1u << (n)) - 1u))
 ALWAYS_INLINE vr v_max(vr a, vr b) { return _mm512_max_pd(a, b); }

@@ -7,6 +7,12 @@
 #define GEMM_ROWS 6
 #define GEMM_VECTORS 4
 
+/* Products of the low 32 bits of 64-bit lanes. */
+ALWAYS_INLINE vu64 v_mul_low_words(vu64 a, vu64 b)
+{
+    return (vu64)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+}
+
 #ifdef FNN_REAL_F64
 ALWAYS_INLINE vr v_max(vr a, vr b) { return (vr)vmaxq_f64((float64x2_t)a, (float64x2_t)b); }
 ALWAYS_INLINE vr v_min(vr a, vr b) { return (vr)vminq_f64((float64x2_t)a, (float64x2_t)b); }

@@ -7,6 +7,9 @@
 #define GEMM_ROWS 6
 #define GEMM_VECTORS 2
 
+/* Products of the low 32 bits of 64-bit lanes. */
+ALWAYS_INLINE vu64 v_mul_low_words(vu64 a, vu64 b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
+
 ALWAYS_INLINE vr v_max(vr a, vr b) { return v_select(a > b, a, b); }
 ALWAYS_INLINE vr v_min(vr a, vr b) { return v_select(a < b, a, b); }
 

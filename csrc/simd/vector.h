@@ -25,6 +25,7 @@ typedef real vr __attribute__((vector_size(FNN_VECTOR_BYTES)));
 typedef real vr_unaligned __attribute__((vector_size(FNN_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 typedef real_int vi __attribute__((vector_size(FNN_VECTOR_BYTES))); /* comparison results: all ones or zero */
 typedef real_uint vu __attribute__((vector_size(FNN_VECTOR_BYTES)));
+typedef uint64_t vu64 __attribute__((vector_size(FNN_VECTOR_BYTES)));
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
@@ -39,24 +40,25 @@ ALWAYS_INLINE vr v_abs(vr a) { return (vr)((vu)a & (((vu){0} - 1) >> 1)); }
 ALWAYS_INLINE vi v_to_int(vr a) { return __builtin_convertvector(a, vi); } /* truncates */
 ALWAYS_INLINE vr v_from_int(vi a) { return __builtin_convertvector(a, vr); }
 
+/* Lane i of the result is lane i ^ distance of a. */
+ALWAYS_INLINE vr v_swap(vr a, const int distance)
+{
+    vi from;
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++)
+        from[i] = i ^ distance;
+    return __builtin_shuffle(a, from);
+}
+
 /* Sum of the lanes by halving: a fixed tree. */
 ALWAYS_INLINE real v_sum(vr a)
 {
-    real lane[FNN_VECTOR_BYTES / sizeof(real)];
-    v_store(lane, a);
-#pragma GCC unroll 5
-    for (int half = VL / 2; half > 0; half /= 2)
-#pragma GCC unroll 16
-        for (int i = 0; i < half; i++)
-            lane[i] += lane[i + half];
-    return lane[0];
-}
-
-ALWAYS_INLINE real v_max_lane(vr a)
-{
-    real best = a[0];
-#pragma GCC unroll 16
-    for (int i = 1; i < VL; i++)
-        best = a[i] > best ? a[i] : best;
-    return best;
+    if (VL >= 16)
+        a += v_swap(a, 8 % VL);
+    if (VL >= 8)
+        a += v_swap(a, 4 % VL);
+    if (VL >= 4)
+        a += v_swap(a, 2 % VL);
+    a += v_swap(a, 1);
+    return a[0];
 }

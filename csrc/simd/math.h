@@ -1,0 +1,198 @@
+/* math.h - exponential, logarithm, tanh, erf and their kin over vectors of `real`, for float and double alike.
+ *
+ * The reductions are the classic ones (exp: x = n ln 2 + r; log: x = 2^k (1 + f), then the series of atanh in
+ * s = f / (2 + f)); the polynomials are minimax fits of our own, printed by scripts/fit_math.py. Errors stay within
+ * 4 units in the last place (tests/test_math_accuracy.py); infinities, NaN, denormals and overflow come out as in C's
+ * mathematics library. Lanes are independent: a value does not depend on its neighbours. */
+
+#ifdef FNN_REAL_F64
+#define V_MANTISSA 52
+#define V_BIAS 1023
+#define V_ROUNDER 6755399441055744.0 /* 1.5 * 2^52: adding it leaves the nearest whole number in the low bits */
+#define V_LN2_HIGH 6.93147180369123816490e-01 /* trailing zeros: exact when multiplied by an exponent */
+#define V_LN2_LOW 1.90821492927058770002e-10
+#define V_EXP_TOP 710.0     /* exp is inf from here on */
+#define V_EXP_BOTTOM -746.0 /* and 0 down from here */
+#define V_SMALLEST_NORMAL 2.2250738585072014e-308
+#define V_HALF_ROOT_BITS 0x3fe6a09e00000000 /* of about sqrt(1/2) */
+#define V_ERF_TOP 6.0                       /* erf is 1 from here on */
+static const real exp_tail[] = {0.50000000000000056,   0.16666666666666685,    0.041666666666573329,
+                                0.0083333333333145323, 0.0013888888932483382,  0.0001984126990318245,
+                                2.4801504313183643e-05, 2.7557227800587021e-06, 2.7626381811456538e-07,
+                                2.5114526519055071e-08};
+static const real log_tail[] = {0.66666666666667351, 0.39999999999412889, 0.2857142874282424, 0.22222198524688491,
+                                0.18183567027443029, 0.1531397703838776,  0.14796727387949479};
+static const real erf_ratio[] = {1.1283791670955126,     -0.37612638903183521,    0.11283791670944185,
+                                 -0.026866170643111465,  0.0052239776061184517,   -0.00085483259293130586,
+                                 0.00012055293576852771, -1.492471230106381e-05,  1.6447131559733455e-06,
+                                 -1.6206313672840117e-07, 1.3710980043116725e-08, -7.7794678579114008e-10};
+static const real erfcx[] = {0.25539567631050575,    -0.42718584741395949,    0.24165819424248472,
+                             -0.07897858101548634,   0.0037328924017565363,   0.0069974617244883495,
+                             -0.00084714311302570876, -0.00098197670181396032, 4.3552063309423336e-05,
+                             0.00017435934048814204, 2.7571841598482335e-05,  -2.760908244111751e-05,
+                             -1.4261623892233489e-05, 1.8238736553830453e-06, 4.4342352226684444e-06,
+                             -4.4092140818936341e-07};
+#else
+#define V_MANTISSA 23
+#define V_BIAS 127
+#define V_ROUNDER 12582912.0f
+#define V_LN2_HIGH 0.693359375f
+#define V_LN2_LOW -2.12194440054690583e-4f
+#define V_EXP_TOP 89.0f
+#define V_EXP_BOTTOM -104.0f
+#define V_SMALLEST_NORMAL 1.17549435e-38f
+#define V_HALF_ROOT_BITS 0x3f3504f3
+#define V_ERF_TOP 4.0f
+static const real exp_tail[] = {0.50000000620849483, 0.16666542793880854, 0.041666281399137153, 0.0083666106028195669,
+                                0.0013946497125012509};
+static const real log_tail[] = {0.6666677654920572, 0.39977518586396815, 0.29872400464590021};
+static const real erf_ratio[] = {1.1283791657267235,   -0.37612625824224111,    0.11283585148549699,
+                                 -0.026853811936196969, 0.005188327694144102,   -0.00080101937521834851,
+                                 7.8538619251257219e-05};
+static const real erfcx[] = {0.25539567983329892, -0.42718597616960918,  0.24165761954744636,    -0.078968798404952675,
+                             0.0037464757432482941, 0.0068146943101837438, -0.00092309209607834876};
+#endif
+
+#define V_ONE_BITS ((real_uint)V_BIAS << V_MANTISSA)
+#define V_LOG2E ((real)1.4426950408889634074)
+
+/* All ones in the first n lanes. */
+ALWAYS_INLINE vi v_lanes_below(int64_t n)
+{
+    vi index;
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++)
+        index[i] = i;
+    return index < (real_int)n;
+}
+
+/* The first n lanes from memory, `fill` in the others. */
+ALWAYS_INLINE vr v_load_or(const real *p, int64_t n, vr fill)
+{
+    return n >= VL ? v_load(p) : v_select(v_lanes_below(n), v_load_n(p, n), fill);
+}
+
+/* The first n lanes, n being VL or more for most of a loop and less at its end. */
+ALWAYS_INLINE vr v_load_upto(const real *p, int64_t n) { return n >= VL ? v_load(p) : v_load_n(p, n); }
+ALWAYS_INLINE void v_store_upto(real *p, vr a, int64_t n)
+{
+    if (n >= VL)
+        v_store(p, a);
+    else
+        v_store_n(p, a, n);
+}
+
+/* The largest lane. */
+ALWAYS_INLINE real v_max_lane(vr a)
+{
+    if (VL >= 16)
+        a = v_max(a, v_swap(a, 8 % VL));
+    if (VL >= 8)
+        a = v_max(a, v_swap(a, 4 % VL));
+    if (VL >= 4)
+        a = v_max(a, v_swap(a, 2 % VL));
+    a = v_max(a, v_swap(a, 1));
+    return a[0];
+}
+
+/* coefficient[0] + coefficient[1] x + ... of `count` constants, by Horner's rule. */
+ALWAYS_INLINE vr v_polynomial(vr x, const real *coefficient, const int count)
+{
+    vr sum = v_splat(coefficient[count - 1]);
+#pragma GCC unroll 16
+    for (int i = count - 2; i >= 0; i--)
+        sum = v_fma(sum, x, v_splat(coefficient[i]));
+    return sum;
+}
+#define V_POLYNOMIAL(x, coefficients) v_polynomial(x, coefficients, (int)(sizeof coefficients / sizeof(real)))
+
+ALWAYS_INLINE vr v_round(vr a) { return (a + V_ROUNDER) - V_ROUNDER; } /* |a| < 2^(V_MANTISSA - 1) */
+ALWAYS_INLINE vr v_copysign(vr magnitude, vr sign)
+{
+    vu top = (vu){0} + ((real_uint)1 << (8 * sizeof(real) - 1));
+    return (vr)(((vu)magnitude & ~top) | ((vu)sign & top));
+}
+
+#ifndef FNN_HAVE_LDEXP
+/* a 2^n for whole n of at most twice the exponent range, in two steps so that denormal results come out right. */
+ALWAYS_INLINE vr v_ldexp(vr a, vr n)
+{
+    vi whole = (vi)(n + V_ROUNDER) - (vi)v_splat(V_ROUNDER), half = whole >> 1;
+    vr first = (vr)((half + V_BIAS) << V_MANTISSA), second = (vr)((whole - half + V_BIAS) << V_MANTISSA);
+    return a * first * second;
+}
+#endif
+
+/* n and exp(r) - 1, where x = n ln 2 + r and |r| <= ln 2 / 2. */
+ALWAYS_INLINE vr v_exp_reduced(vr x, vr *n)
+{
+    *n = v_round(x * V_LOG2E);
+    vr r = (x - *n * V_LN2_HIGH) - *n * V_LN2_LOW;
+    return v_fma(r * r, V_POLYNOMIAL(r, exp_tail), r);
+}
+
+ALWAYS_INLINE vr v_exp(vr x)
+{
+    vr n, bounded = v_max(v_splat(V_EXP_BOTTOM), v_min(v_splat(V_EXP_TOP), x)); /* in this order NaN stays NaN */
+    vr rest = v_exp_reduced(bounded, &n);
+    return v_ldexp(rest + 1, n);
+}
+
+/* exp(x) - 1 for x <= 0, accurate near 0. */
+ALWAYS_INLINE vr v_expm1_negative(vr x)
+{
+    vr n, rest = v_exp_reduced(v_max(v_splat(V_EXP_BOTTOM), x), &n), power = v_ldexp(v_splat(1), n);
+    return v_fma(rest, power, power - 1);
+}
+
+ALWAYS_INLINE vr v_tanh(vr x)
+{
+    vr t = v_expm1_negative(v_abs(x) * -2);
+    return v_copysign(t / (t + 2), x);
+}
+
+/* log(x); -inf at 0, NaN below. */
+ALWAYS_INLINE vr v_log(vr x)
+{
+    vi tiny = x < V_SMALLEST_NORMAL;
+    vr scaled = v_select(tiny, x * (real)((real_uint)1 << V_MANTISSA), x);
+    vu bits = (vu)scaled + (V_ONE_BITS - (real_uint)V_HALF_ROOT_BITS);
+    vi exponent = (vi)(bits >> V_MANTISSA) - V_BIAS - (tiny & V_MANTISSA);
+    vr k = (vr)(exponent + (vi)v_splat(V_ROUNDER)) - V_ROUNDER;
+    vr f = (vr)((bits & (((real_uint)1 << V_MANTISSA) - 1)) + (real_uint)V_HALF_ROOT_BITS) - 1;
+    vr s = f / (f + 2), z = s * s, half_square = f * f * (real)0.5;
+    vr rest = v_fma(s, v_fma(z, V_POLYNOMIAL(z, log_tail), half_square), k * V_LN2_LOW);
+    vr result = v_fma(k, v_splat(V_LN2_HIGH), f - (half_square - rest));
+    result = v_select(x == 0, v_splat(-(real)INFINITY), result);
+    result = v_select(x == (real)INFINITY, x, result);
+    return v_select(x >= 0, result, v_splat((real)NAN));
+}
+
+/* log(1 + x) for finite x, accurate near 0: the rounding error of 1 + x is put back. */
+ALWAYS_INLINE vr v_log1p(vr x)
+{
+    vr sum = x + 1, lost = x - (sum - 1);
+    return v_log(sum) + v_and(sum > 0, lost / sum);
+}
+
+/* 1 / (1 + exp(-x)) */
+ALWAYS_INLINE vr v_sigmoid(vr x)
+{
+    vr e = v_exp(-v_abs(x));
+    return v_select(x >= 0, v_splat(1), e) / (e + 1);
+}
+
+/* log(1 + exp(x)) */
+ALWAYS_INLINE vr v_softplus(vr x) { return v_max(v_zero(), x) + v_log1p(v_exp(-v_abs(x))); }
+
+/* erf(x), and exp(-x^2), which its derivative needs. Below 1 an odd polynomial, above it 1 - exp(-x^2) erfcx(|x|), with
+ * erfcx a polynomial in (|x| - 2) / (|x| + 2). */
+ALWAYS_INLINE vr v_erf_and_gauss(vr x, vr *gauss)
+{
+    vr a = v_abs(x), near = x * V_POLYNOMIAL(x * x, erf_ratio);
+    vr bounded = v_min(v_splat(V_ERF_TOP), a);
+    vr t = (bounded - 2) / (bounded + 2);
+    *gauss = v_exp(-(x * x));
+    vr far = v_copysign(1 - *gauss * V_POLYNOMIAL(t, erfcx), x);
+    return v_select(a < 1, near, far);
+}
