@@ -36,7 +36,7 @@ cdef extern from "fnn.h" nogil:
     int fnn_optim_clamp(int dtype, const fnn_span *spans, int64_t count, double limit)
 
 
-cdef bint is_dense(cnp.ndarray array) noexcept:
+cpdef bint is_dense(cnp.ndarray array) noexcept:
     """Whether the elements fill their memory without gaps or overlaps, whatever the order of the dimensions."""
     cdef int ndim = cnp.PyArray_NDIM(array), i, found
     cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(array)
