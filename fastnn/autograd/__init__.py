@@ -5,7 +5,7 @@
 """
 
 from .dtype import Array, Operand
-from .engine import Backward
+from .engine import Backward, Grads, Needs
 from .methods import OPS
 from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .op import op
@@ -15,6 +15,8 @@ __all__ = [
     "OPS",
     "Array",
     "Backward",
+    "Grads",
+    "Needs",
     "Operand",
     "Tensor",
     "enable_grad",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .dtype import Array, as_dtype
+from .dtype import Array, DType, as_dtype
 from .inplace import assign, plain_index, set_item, update
 from .methods import OPS
 from .operators import TensorOperators
@@ -50,37 +50,40 @@ class TensorConversions(TensorOperators):
         """The tensor itself: there is no other device."""
         return self  # type: ignore[return-value]
 
+    def _as(self, dtype: DType) -> Tensor:
+        return self if self.data.dtype is dtype else OPS["to"](self, dtype)  # type: ignore[return-value]
+
     def float(self) -> Tensor:
         """The tensor as float32."""
-        return OPS["to"](self, np.float32)
+        return self._as(np.dtype(np.float32))
 
     def double(self) -> Tensor:
         """The tensor as float64."""
-        return OPS["to"](self, np.float64)
+        return self._as(np.dtype(np.float64))
 
     def long(self) -> Tensor:
         """The tensor as int64."""
-        return OPS["to"](self, np.int64)
+        return self._as(np.dtype(np.int64))
 
     def int(self) -> Tensor:
         """The tensor as int32."""
-        return OPS["to"](self, np.int32)
+        return self._as(np.dtype(np.int32))
 
     def bool(self) -> Tensor:
         """The tensor as bool."""
-        return OPS["to"](self, np.bool_)
+        return self._as(np.dtype(np.bool_))
 
     def type(self, dtype: npt.DTypeLike) -> Tensor:
         """The tensor as `dtype`."""
-        return OPS["to"](self, as_dtype(dtype, "type"))
+        return self._as(as_dtype(dtype, "type"))
 
     def astype(self, dtype: npt.DTypeLike) -> Tensor:
         """The tensor as `dtype`, NumPy's name for `to`."""
-        return OPS["to"](self, as_dtype(dtype, "astype"))
+        return self._as(as_dtype(dtype, "astype"))
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype of `other`."""
-        return OPS["to"](self, other.dtype)
+        return self._as(other.data.dtype)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: builtins.bool | None = None) -> Array:
         return np.array(self.data, dtype, copy=copy)

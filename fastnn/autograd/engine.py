@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .dtype import Array
+from .dtype import Array, DType
 from .mode import no_grad
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-Backward: TypeAlias = Callable[[Any, tuple[bool, ...]], Sequence[Array | None]]
+Needs: TypeAlias = tuple[bool, ...]
+Grads: TypeAlias = Sequence[Array | None]
+Backward: TypeAlias = Callable[[Any, Needs], Sequence[Array | None]]
 Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
 Saved: TypeAlias = list[tuple[list[int], int]]
 Edge: TypeAlias = "Tensor | Node | Output | None"
@@ -42,11 +44,12 @@ class Node:
         backward: the operation's closure, None once it has run and been freed.
         edges: where each input's gradient goes.
         shapes: the output's shape, or a list of them if the operation has several outputs.
+        dtypes: likewise the output's dtype, or a list of them.
         saved: (version counter, value when saved) of each captured array that a Tensor can change in place.
         hooks: functions to call on the gradient of an output, by output number, before `backward` runs.
     """
 
-    __slots__ = ("__weakref__", "backward", "edges", "hooks", "name", "saved", "sequence", "shapes")
+    __slots__ = ("__weakref__", "backward", "dtypes", "edges", "hooks", "name", "saved", "sequence", "shapes")
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Node:
         edges: Sequence[Edge],
         saved: Saved | None,
         shapes: tuple[int, ...] | list[tuple[int, ...]],
+        dtypes: DType | list[DType],
     ) -> None:
         self.name = name
         self.sequence = next(_sequence)
@@ -62,6 +66,7 @@ class Node:
         self.edges = edges
         self.saved = saved
         self.shapes = shapes
+        self.dtypes = dtypes
         self.hooks: dict[int, dict[int, Hook]] | None = None
 
     @property
@@ -83,20 +88,25 @@ class Output(NamedTuple):
 class Handle:
     """A registered hook; `remove()` takes it off."""
 
-    __slots__ = ("_hooks",)
+    __slots__ = ("_hooks", "_key")
 
     def __init__(self, hooks: dict[int, Hook], hook: Hook) -> None:
         self._hooks = hooks
-        hooks[id(self)] = hook
+        self._key = next(_sequence)
+        hooks[self._key] = hook
 
     def remove(self) -> None:
         """Take the hook off; a second call does nothing."""
-        self._hooks.pop(id(self), None)
+        self._hooks.pop(self._key, None)
 
 
 def source(edge: Node | Output) -> tuple[Node, int]:
     """The node and the output number an edge stands for."""
     return (edge, 0) if isinstance(edge, Node) else (edge.node, edge.index)
+
+
+OWNERS: set[type] = {np.ndarray}
+"""Types of `ndarray.base` whose reference count tells how many arrays look at the memory; `ops` adds its own."""
 
 
 def sole_owner(slots: Slots, i: int) -> bool:
@@ -113,10 +123,9 @@ def sole_owner(slots: Slots, i: int) -> bool:
     owner = array.base
     del array
     while owner is not None:
-        if type(owner) is not np.ndarray or getrefcount(owner) != 3:
+        if type(owner) not in OWNERS or getrefcount(owner) != 3:
             return False
-        view, owner = owner, owner.base
-        del view
+        owner = owner.base if isinstance(owner, np.ndarray) else None
     return True
 
 
@@ -230,19 +239,19 @@ class _Pass:
 
 
 def _check(name: str, j: int, edge: Node | Output | Tensor, grads: Slots) -> None:
-    """Make `grads[j]` an array and raise if its shape is not that of the input it belongs to."""
-    if type(grads[j]) is not np.ndarray:
-        grads[j] = np.asarray(grads[j])
+    """Make `grads[j]` an array of the dtype of the input it belongs to; raise if it has another shape."""
+    gradient = grads[j]
     if type(edge) is Node:
-        expected = edge.shapes
+        shape, dtype = edge.shapes, edge.dtypes
     elif type(edge) is Output:
-        expected = edge.node.shapes[edge.index]
+        shape, dtype = edge.node.shapes[edge.index], edge.node.dtypes[edge.index]  # type: ignore[index]
     else:
-        expected = edge.data.shape  # type: ignore[union-attr]
-    shape = grads[j].shape  # type: ignore[union-attr]
-    if shape != expected:
+        shape, dtype = edge.data.shape, edge.data.dtype  # type: ignore[union-attr]
+    if type(gradient) is not np.ndarray or gradient.dtype is not dtype:
+        grads[j] = gradient = np.asarray(gradient, dtype)  # type: ignore[arg-type]
+    if gradient.shape != shape:
         raise RuntimeError(
-            f"backward of '{name}' returned a gradient of shape {shape} for input {j}, expected {expected}"
+            f"backward of '{name}' returned a gradient of shape {gradient.shape} for input {j}, expected {shape}"
         )
 
 
@@ -305,7 +314,7 @@ def backward_pass(roots: Sequence[tuple[Edge, Array]], retain_graph: bool = Fals
         RuntimeError: if part of the graph was freed, or a saved array was changed in place.
     """
     walk = _Pass(retain_graph)
-    with no_grad():
+    with no_grad(), np.errstate(all="ignore"):
         for edge, grad in roots:
             walk.deliver(edge, [grad], 0)
         walk.run()
@@ -326,7 +335,7 @@ def gradients(
     }
     targets.update(captured)
     walk = _Pass(retain_graph, _ancestors([edge for edge, _ in roots], targets), captured)
-    with no_grad():
+    with no_grad(), np.errstate(all="ignore"):
         for edge, grad in roots:
             walk.deliver(edge, [grad], 0)
         walk.run()

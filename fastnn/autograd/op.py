@@ -75,11 +75,12 @@ def _record(
     closure = backward.__closure__  # type: ignore[attr-defined]
     if isinstance(outputs, Tensor):
         saved = _saved(closure, (*tensors, outputs)) if closure else None
-        outputs._edge = Node(signature.name, backward, edges, saved, outputs.data.shape)
+        outputs._edge = Node(signature.name, backward, edges, saved, outputs.data.shape, outputs.data.dtype)
         outputs.requires_grad = True
         return
     saved = _saved(closure, (*tensors, *outputs)) if closure else None
-    node = Node(signature.name, backward, edges, saved, [output.data.shape for output in outputs])
+    shapes = [output.data.shape for output in outputs]
+    node = Node(signature.name, backward, edges, saved, shapes, [output.data.dtype for output in outputs])
     for index, output in enumerate(outputs):
         if output.data.dtype.kind == "f":
             output._edge = Output(node, index)
@@ -117,7 +118,7 @@ def _general(function: Callable[..., Any], signature: Signature) -> Callable[...
     def call(*args: Any, **options: Any) -> Any:
         if options and not keywords.isdisjoint(options):
             args, options = signature.positional(args, options)
-        if len(args) > limit and not variadic:
+        if len(args) > limit and not signature.open:
             raise TypeError(f"{name}: expected at most {limit} positional arguments, got {len(args)}")
         arrays = []
         wanted = False
@@ -130,7 +131,7 @@ def _general(function: Callable[..., Any], signature: Signature) -> Callable[...
                     wanted = True
             else:
                 arrays.append(signature.foreign(value, len(arrays)))
-        y, backward = function(*arrays, **options)
+        y, backward = function(*arrays, *args[len(arrays) :], **options)
         tensors = args if variadic else [args[i] for i in positions if i < len(args)]
         return _finish(signature, tensors, y, backward, wanted)
 
@@ -152,7 +153,7 @@ def _unary(function: Callable[..., Any], signature: Signature) -> Callable[..., 
         if a.requires_grad and backward is not None and MODE.recording:
             closure = backward.__closure__
             saved = _saved(closure, (a, out)) if closure else None
-            out._edge = Node(signature.name, backward, (a._edge or a,), saved, y.shape)
+            out._edge = Node(signature.name, backward, (a._edge or a,), saved, y.shape, y.dtype)
             out.requires_grad = True
         return out
 
@@ -187,7 +188,7 @@ def _binary(function: Callable[..., Any], signature: Signature) -> Callable[...,
             saved = _saved(closure, (a, b, out)) if closure else None
             first = a._edge or a if a.requires_grad else None
             second = b._edge or b if z is not b and b.requires_grad else None
-            out._edge = Node(signature.name, backward, (first, second), saved, y.shape)
+            out._edge = Node(signature.name, backward, (first, second), saved, y.shape, y.dtype)
             out.requires_grad = True
         return out
 

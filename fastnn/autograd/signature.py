@@ -27,6 +27,7 @@ class Signature:
         width: how many those are; 0 if variadic.
         leading: whether the tensors stand before all options.
         variadic: whether the parameters are `*tensors`.
+        open: whether there is any `*` parameter, of tensors or of options.
         tensor_names: names of the tensors, for those passed by keyword.
     """
 
@@ -34,7 +35,8 @@ class Signature:
         parameters = list(inspect.signature(function).parameters.values())
         positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         self.name = function.__name__.lstrip("_")
-        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.open = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.variadic = self.open and _takes_tensors(parameters)
         self._names = [p.name for p in positional]
         self._defaults = [p.default for p in positional]
         kinds: list[int] = []
@@ -82,6 +84,13 @@ class Signature:
             return None
         wanted = "a Tensor, an ndarray or a number" if kind == OPERAND else "a Tensor or an ndarray"
         raise TypeError(f"{self.name}: expected '{name}' to be {wanted}, got {type(value).__name__}")
+
+
+def _takes_tensors(parameters: list[inspect.Parameter]) -> bool:
+    """Whether a `*` parameter, the first of all if it is unannotated, collects tensors."""
+    first = parameters[0]
+    star = next(p for p in parameters if p.kind is p.VAR_POSITIONAL)
+    return _kind(star.annotation, star is first) == ARRAY
 
 
 def _kind(annotation: Any, bare_is_tensor: bool) -> int:

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..autograd.dtype import Array, DType, Operand, get_default_dtype, result_type
 
+__all__ = ["as_float", "match", "shape_of", "unbroadcast"]
+
 _ndarray = np.ndarray
 
 
-def shapes_broadcast(name: str, a: Array, b: Array) -> tuple[int, ...]:
-    """The shape two arrays broadcast to.
-
-    Raises:
-        ValueError: if they do not; the message names the operation and both shapes.
-    """
-    try:
-        return np.broadcast_shapes(a.shape, b.shape)
-    except ValueError:
-        raise ValueError(f"{name}: shapes {a.shape} and {b.shape} do not broadcast") from None
+def shape_of(operand: Operand) -> tuple[int, ...]:
+    """The shape of an array, () for a Python number."""
+    return operand.shape if isinstance(operand, _ndarray) else ()
 
 
-def match(name: str, a: Operand, b: Operand, floating: bool = False) -> tuple[Operand, Operand]:
+def match(name: str, a: Operand, b: Operand, floating: bool = False) -> tuple[Any, Any]:
     """Two operands made ready for a NumPy ufunc: shapes checked, dtypes promoted as PyTorch does.
 
-    A Python scalar stays one where NumPy then computes in the array's dtype.
+    A Python number stays one, so that NumPy computes in the array's dtype.
 
     Args:
         name: the operation, for messages.
-        a, b: ndarrays or Python scalars, at least one of them an ndarray.
+        a: ndarray or Python number.
+        b: the same; one of the two is an ndarray.
         floating: compute in the default float dtype where both are integers or booleans.
 
     Raises:
-        ValueError: if the shapes do not broadcast.
-        TypeError: if both are Python scalars.
+        ValueError: if the shapes do not broadcast; the message names both.
+        TypeError: if both are Python numbers.
     """
     if type(a) is _ndarray:
         if type(b) is _ndarray:
             if a.shape != b.shape:
-                shapes_broadcast(name, a, b)
-            if a.dtype is b.dtype and not (floating and a.dtype.kind != "f"):
+                _check_shapes(name, a, b)
+            if a.dtype is b.dtype and (not floating or a.dtype.kind == "f"):
                 return a, b
         elif a.dtype.kind == "f":
             return a, b
@@ -53,33 +51,31 @@ def match(name: str, a: Operand, b: Operand, floating: bool = False) -> tuple[Op
     return _cast(a, dtype), _cast(b, dtype)
 
 
+def _check_shapes(name: str, a: Array, b: Array) -> None:
+    try:
+        np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ValueError(f"{name}: shapes {a.shape} and {b.shape} do not broadcast") from None
+
+
 def _cast(operand: Operand, dtype: DType) -> Operand:
-    if isinstance(operand, np.ndarray):
-        return operand if operand.dtype is dtype else operand.astype(dtype)
-    return np.asarray(operand, dtype) if dtype.kind == "f" else operand
+    return operand.astype(dtype, copy=False) if isinstance(operand, _ndarray) else operand
 
 
-def unbroadcast(gradient: Array, operand: Operand) -> Array:
-    """The gradient of an operand from that of the broadcast result: summed over the repeated dimensions.
+def as_float(x: Array) -> Array:
+    """`x`, integers and booleans cast to the default float dtype."""
+    return x if x.dtype.kind == "f" else x.astype(get_default_dtype())
 
-    Args:
-        gradient: gradient of the result.
-        operand: the operation's operand as the tape knows it, for its shape and dtype.
+
+def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """The gradient of an operand of `shape` from that of the broadcast result: summed over what was repeated.
 
     Returns:
-        an array of the operand's shape and dtype, `gradient` itself where it has them already.
+        an array of `shape`, `gradient` itself if it has that already.
     """
-    if not isinstance(operand, np.ndarray):
-        raise TypeError("unbroadcast: a Python scalar has no gradient")
-    return reduce_to(gradient, operand.shape, operand.dtype)
-
-
-def reduce_to(gradient: Array, shape: tuple[int, ...], dtype: DType) -> Array:
-    """`gradient` summed down to `shape`, from which it was broadcast, and cast to `dtype`."""
-    if gradient.shape != shape:
-        lead = gradient.ndim - len(shape)
-        axes = tuple(range(lead)) + tuple(
-            lead + i for i, length in enumerate(shape) if length == 1 and gradient.shape[lead + i] != 1
-        )
-        gradient = gradient.sum(axis=axes, keepdims=True).reshape(shape)
-    return gradient if gradient.dtype is dtype else gradient.astype(dtype)
+    if gradient.shape == shape:
+        return gradient
+    lead = gradient.ndim - len(shape)
+    repeated = tuple(i for i in range(lead, gradient.ndim) if shape[i - lead] == 1 != gradient.shape[i])
+    result: Array = np.add.reduce(gradient, axis=(*range(lead), *repeated), keepdims=True)
+    return result.reshape(shape)

@@ -8,6 +8,7 @@ there are no gaps: `dense` gives them a flat view of any array that has none.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,8 @@ def rows(x: Array) -> Array:
     Returns:
         a C-contiguous array (N * spatial, C), a view if `x` is channels-last in memory.
     """
-    return to_nhwc(x).reshape(-1, x.shape[1]) if x.shape[1] else np.empty((0, 0), x.dtype)
+    last = to_nhwc(x)
+    return last.reshape(math.prod(last.shape[:-1]), last.shape[-1])
 
 
 def from_rows(y: Array, shape: tuple[int, ...]) -> Array:
