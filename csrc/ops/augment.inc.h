@@ -109,7 +109,8 @@ static void augment_copy_row(const augment_plan *p, const uint8_t *image, const 
     uint8_t *plain = flip ? unflipped : to;
     if (!(flip && inside)) {
         augment_pad_columns(p, from, left, 0, begin, plain);
-        memcpy(plain + begin * s->pixel, from + (left + begin) * s->pixel, (size_t)((end - begin) * s->pixel));
+        if (end > begin)
+            memcpy(plain + begin * s->pixel, from + (left + begin) * s->pixel, (size_t)((end - begin) * s->pixel));
         augment_pad_columns(p, from, left, end, s->out_w, plain);
     }
     if (flip)

@@ -87,8 +87,8 @@ def augment_normalize(cnp.ndarray x, cnp.ndarray table, cnp.ndarray fill, cnp.nd
     cdef int dtype = real_dtype(y, "y"), status
     if cnp.PyArray_NDIM(real_fill) != 2:
         raise ValueError("augment_normalize: expected real_fill (boxes, C)")
-    augment_check(&s, x, table, fill, y, real_fill.shape[0], padding, antialias)
     cdef const uint8_t *xp = <const uint8_t *>checked(x, cnp.NPY_UINT8, "x", -1, False)
+    augment_check(&s, x, table, fill, y, real_fill.shape[0], padding, antialias)
     cdef const int32_t *tp = <const int32_t *>cnp.PyArray_DATA(table)
     cdef const uint8_t *fp = <const uint8_t *>cnp.PyArray_DATA(fill)
     cdef const void *scale_p = source(scale, dtype, "scale", s.pixel)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -173,18 +175,22 @@ def checked_batch(name: str, batch: Array) -> Array:
     return batch
 
 
-def checked_size(name: str, size: int | tuple[int, int] | list[int]) -> Size:
+def checked_size(name: str, size: int | Sequence[int]) -> Size:
     """Height and width from a number or a pair.
 
     Raises:
         ValueError: if they are not positive integers.
     """
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) == 1:
-        pair = (pair[0], pair[0])
-    if len(pair) != 2 or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in pair):
+    given = tuple(size) if isinstance(size, Sequence) else (size,)
+    pair = given * 2 if len(given) == 1 else given
+    if len(pair) != 2 or not all(is_whole(s) and s >= 1 for s in pair):
         raise ValueError(f"{name}: expected size to be a positive integer or (height, width), got {size!r}")
-    return pair[0], pair[1]
+    return int(pair[0]), int(pair[1])
+
+
+def is_whole(value: object) -> bool:
+    """Whether this is an integer, of Python or NumPy, and no bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def checked_probability(name: str, p: float) -> float:

@@ -41,11 +41,11 @@ def first_fitting(fits: Array, heights: Array, widths: Array) -> tuple[Array, Ar
     return fits[rows, chosen], heights[rows, chosen], widths[rows, chosen]
 
 
-def sample_corners(rng: SampleGenerator, size: Size, height: Array, width: Array) -> tuple[Array, Array]:
+def sample_corners(rng: SampleGenerator, size: Size, height: Array | int, width: Array | int) -> tuple[Array, Array]:
     """Draw top and left of boxes, each position inside the image being equally likely.
 
     Shape:
-        height (n,), width (n,) -> top (n,), left (n,)
+        height () or (n,), width likewise -> top (n,), left (n,)
     """
     u = rng.uniform(0.0, 1.0, 2)
     top = np.floor(u[:, 0] * (size[0] - height + 1)).astype(np.int64)

@@ -56,9 +56,7 @@ class Normalize(Fusible):
     def _per_channel(self, channels: int) -> tuple[Array, Array]:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, channels):
-                raise ValueError(
-                    f"Normalize: {name} has {len(values)} values, the images {channels} channels"
-                )
+                raise ValueError(f"Normalize: {name} has {len(values)} values, the images {channels} channels")
         mean = np.broadcast_to(np.array(self.mean), (channels,))
         return mean, np.broadcast_to(np.array(self.std), (channels,))
 

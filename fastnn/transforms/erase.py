@@ -122,14 +122,14 @@ class Cutout(Fusible):
         1
     """
 
-    def __init__(self, size: int | tuple[int, int], value: float | Sequence[float] = 0) -> None:
+    def __init__(self, size: int | Sequence[int], value: float | Sequence[float] = 0) -> None:
         self.size = checked_size("Cutout", size)
         self.value = value if isinstance(value, int | float) else tuple(value)
 
     def sample(self, rng: SampleGenerator, n: int, size: Size) -> Params:
         boxes = np.empty((n, 4), np.int64)
-        boxes[:, 0] = rng.integers(0, size[0]) - self.size[0] // 2
-        boxes[:, 1] = rng.integers(0, size[1]) - self.size[1] // 2
+        boxes[:, 0], boxes[:, 1] = sample_corners(rng, size, 1, 1)
+        boxes[:, :2] -= (self.size[0] // 2, self.size[1] // 2)
         boxes[:, 2:] = self.size
         return {"boxes": boxes}
 

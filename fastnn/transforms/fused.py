@@ -69,9 +69,7 @@ class FusedPass:
     def _moves_are_over(self) -> bool:
         return bool(self._boxes) or self._affine is not None
 
-    def crop(
-        self, top: Array, left: Array, size: Size, *, padding_mode: str | None = None, fill: Fill = 0
-    ) -> bool:
+    def crop(self, top: Array, left: Array, size: Size, *, padding_mode: str | None = None, fill: Fill = 0) -> bool:
         """Take the window whose corner lies at (top, left).
 
         Args:
@@ -107,9 +105,7 @@ class FusedPass:
         if not self._is_empty:
             return False
         if self.batch.dtype != np.uint8:
-            raise ValueError(
-                f"resize: expected uint8 images, got {self.batch.dtype}; resize before Normalize"
-            )
+            raise ValueError(f"resize: expected uint8 images, got {self.batch.dtype}; resize before Normalize")
         self._window = self._rows("boxes", boxes, 4).astype(np.int64)
         self._is_resampled, self._antialias, self.size = True, antialias, size
         return True

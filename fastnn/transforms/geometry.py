@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from fastnn.transforms.base import Fusible, Params, Size, checked_probability, checked_size
+from fastnn.transforms.base import Fusible, Params, Size, checked_probability, checked_size, is_whole
+from fastnn.transforms.boxes import sample_corners
 from fastnn.transforms.fused import PADDING_MODES, Fill, FusedPass
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class RandomCrop(Fusible):
 
     def __init__(
         self,
-        size: int | tuple[int, int],
+        size: int | Sequence[int],
         padding: int | Sequence[int] | None = None,
         pad_if_needed: bool = False,
         fill: Fill = 0,
@@ -141,13 +142,9 @@ class RandomCrop(Fusible):
     def sample(self, rng: SampleGenerator, n: int, size: Size) -> Params:
         height, width = padded_size("RandomCrop", size, self._padding_for(size), self.padding_mode)
         if height < self.size[0] or width < self.size[1]:
-            raise ValueError(
-                f"RandomCrop: crop {self.size} is larger than the padded image, {(height, width)}"
-            )
-        return {
-            "top": rng.integers(0, height - self.size[0] + 1),
-            "left": rng.integers(0, width - self.size[1] + 1),
-        }
+            raise ValueError(f"RandomCrop: crop {self.size} is larger than the padded image, {(height, width)}")
+        top, left = sample_corners(rng, (height, width), *self.size)
+        return {"top": top, "left": left}
 
     def output_size(self, size: Size) -> Size:
         return self.size
@@ -194,7 +191,7 @@ class CenterCrop(Fusible):
         [2, 3]
     """
 
-    def __init__(self, size: int | tuple[int, int]) -> None:
+    def __init__(self, size: int | Sequence[int]) -> None:
         self.size = checked_size("CenterCrop", size)
 
     def output_size(self, size: Size) -> Size:
@@ -222,15 +219,11 @@ def checked_padding(name: str, padding: int | Sequence[int]) -> Padding:
     Raises:
         ValueError: if they are something else, or negative.
     """
-    given = (padding,) if isinstance(padding, int) else tuple(padding)
-    if len(given) not in (1, 2, 4) or not all(_is_count(p) for p in given):
+    given = tuple(padding) if isinstance(padding, Sequence) else (padding,)
+    if len(given) not in (1, 2, 4) or not all(is_whole(p) and p >= 0 for p in given):
         raise ValueError(f"{name}: expected padding of one, two or four whole numbers >= 0, got {padding!r}")
     left, top, right, bottom = given * (4 // len(given))
-    return left, top, right, bottom
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return int(left), int(top), int(right), int(bottom)
 
 
 def checked_padding_mode(name: str, padding_mode: str) -> str:

@@ -35,7 +35,7 @@ _KNOWN: dict[str, type[Transform]] = {
 
 
 def augmentation(
-    name: str, size: int | tuple[int, int], mean: float | Sequence[float], std: float | Sequence[float]
+    name: str, size: int | Sequence[int], mean: float | Sequence[float], std: float | Sequence[float]
 ) -> Compose:
     """A usual augmentation for small images, ending in float32.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,11 +40,9 @@ class Resize(Fusible):
         [7, 23]
     """
 
-    def __init__(
-        self, size: int | tuple[int, int] | list[int], interpolation: str = "bilinear", antialias: bool = True
-    ) -> None:
-        self.size: int | Size = size if isinstance(size, int) else checked_size("Resize", size)
-        checked_size("Resize", size)
+    def __init__(self, size: int | Sequence[int], interpolation: str = "bilinear", antialias: bool = True) -> None:
+        pair = checked_size("Resize", size)
+        self.size: int | Size = pair if isinstance(size, Sequence) and len(size) == 2 else pair[0]
         self.interpolation = _checked_interpolation("Resize", interpolation)
         self.antialias = bool(antialias)
 
@@ -88,7 +87,7 @@ class RandomResizedCrop(Fusible):
 
     def __init__(
         self,
-        size: int | tuple[int, int],
+        size: int | Sequence[int],
         scale: tuple[float, float] = (0.08, 1.0),
         ratio: tuple[float, float] = (3.0 / 4.0, 4.0 / 3.0),
         interpolation: str = "bilinear",
