@@ -57,7 +57,7 @@ def save(state: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
     tensors: dict[str, npt.NDArray[Any]] = {}
     structure = json.dumps(_encoded(state, "", tensors), separators=(",", ":"))
     metadata = {_STRUCTURE: structure, _CHECKSUM: _checksum(structure, tensors)}
-    _write(Path(path), encode(tensors, metadata))
+    write_file(Path(path), _in_fixed_order(encode(tensors, metadata)))
 
 
 def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
@@ -178,8 +178,18 @@ def _check_header(path: Path) -> None:
         raise ValueError(f"load: {path} is truncated: {size} bytes, its header alone ends at {8 + length}")
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Replace the file by `content` in one step."""
+def _in_fixed_order(content: bytes) -> bytes:
+    """The same file with its metadata sorted: the library writes them in another order in each process."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, so that at every moment the file is the old one or the whole new one."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb") as file:
