@@ -133,15 +133,15 @@ def show(name: str, fit: tuple[list[Decimal], Decimal]) -> None:
 def main() -> None:
     half_ln2 = D(2).ln() / 2 * D("1.0005")
     z_top = ((D(2).sqrt() - 1) / (D(2).sqrt() + 1)) ** 2 * D("1.0005")
-    centre = D(2)
+    centre = D("2.5")
     for name, exp_degree, log_degree, erf_degree, erfcx_degree, top in (
-        ("float", 4, 2, 6, 6, 4), ("double", 9, 6, 11, 15, 6),
+        ("float", 4, 2, 6, 8, 4), ("double", 9, 6, 11, 18, 6),
     ):  # fmt: skip
         # Relative to exp(r) - 1, which is about r.
         show(f"{name} EXP_TAIL", remez(exp_tail, lambda r: max(abs(r), D("0.001")), -half_ln2, half_ln2, exp_degree))
         show(f"{name} LOG_TAIL", remez(log_tail, lambda z: z / 2, D("1e-9"), z_top, log_degree))
         show(f"{name} ERF", remez(erf_ratio, lambda z: 1 / erf_ratio(z), D(0), D(1), erf_degree))
-        low, high = ((a - centre) / (a + centre) for a in (D(1), D(top)))
+        low, high = ((a - centre) / (a + centre) for a in (D(0), D(top)))
         # 1 - erfc is rounded to the precision of 1: only the product exp(-a^2) erfcx(a) counts.
         shape = erfcx_of(centre)
         show(f"{name} ERFCX", remez(shape, lambda t: 1 / shape(t), low, high, erfcx_degree))

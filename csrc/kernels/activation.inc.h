@@ -61,7 +61,6 @@ ALWAYS_INLINE vr elu_gradient(vr dy, vr x, act_params p)
     return dy * p.b * v_select(x > 0, v_splat(1), p.a * p.c * v_exp(v_min(v_zero(), x * p.c)));
 }
 
-#define ROOT_HALF ((real)0.70710678118654752440)
 #define ROOT_2_OVER_PI ((real)0.79788456080286535588)
 #define INVERSE_ROOT_2_PI ((real)0.39894228040143267794)
 #define GELU_CUBIC ((real)0.044715)
@@ -71,11 +70,11 @@ ALWAYS_INLINE vr gelu_value(vr x, act_params p)
 {
     vr gauss;
     (void)p;
-    return x * (real)0.5 * (v_erf_and_gauss(x * ROOT_HALF, &gauss) + 1);
+    return x * v_normal_and_gauss(x, &gauss);
 }
 ALWAYS_INLINE vr gelu_gradient(vr dy, vr x, act_params p)
 {
-    vr gauss, phi = (v_erf_and_gauss(x * ROOT_HALF, &gauss) + 1) * (real)0.5;
+    vr gauss, phi = v_normal_and_gauss(x, &gauss);
     (void)p;
     return dy * v_fma(x * INVERSE_ROOT_2_PI, gauss, phi);
 }
@@ -108,7 +107,7 @@ ALWAYS_INLINE vr mish_tanh(vr x, vr *e)
 {
     *e = v_exp(v_min(v_splat(sizeof(real) == 4 ? 15 : 30), x));
     vr w = *e * (*e + 2);
-    return w / (w + 2);
+    return w * v_reciprocal(w + 2);
 }
 
 /* x tanh(softplus(x)) */
@@ -122,7 +121,7 @@ ALWAYS_INLINE vr mish_gradient(vr dy, vr x, act_params p)
 {
     vr e, t = mish_tanh(x, &e);
     (void)p;
-    return dy * v_fma(x * (1 - t * t), e / (e + 1), t);
+    return dy * v_fma(x * (1 - t * t), e * v_reciprocal(e + 1), t);
 }
 
 /* log(1 + exp(a x)) / a, and x itself where a x > b */
@@ -180,6 +179,24 @@ ALWAYS_INLINE vr hardswish_gradient(vr dy, vr x, act_params p)
 {
     (void)p;
     return v_and(x > -3, v_select(x < 3, dy * v_fma(x, v_splat((real)(1.0 / 3.0)), v_splat((real)0.5)), dy));
+}
+
+/* exp(x), from y */
+ALWAYS_INLINE vr exp_value(vr x, act_params p) { return (void)p, v_exp(x); }
+ALWAYS_INLINE vr exp_gradient(vr dy, vr y, act_params p) { return (void)p, dy * y; }
+
+ALWAYS_INLINE vr log_value(vr x, act_params p) { return (void)p, v_log(x); }
+ALWAYS_INLINE vr log_gradient(vr dy, vr x, act_params p) { return (void)p, dy / x; }
+
+ALWAYS_INLINE vr log1p_value(vr x, act_params p) { return (void)p, v_log1p(x); }
+ALWAYS_INLINE vr log1p_gradient(vr dy, vr x, act_params p) { return (void)p, dy / (x + 1); }
+
+/* erf(x); its derivative is 2 / sqrt(pi) exp(-x^2) */
+ALWAYS_INLINE vr erf_value(vr x, act_params p) { return (void)p, v_erf(x); }
+ALWAYS_INLINE vr erf_gradient(vr dy, vr x, act_params p)
+{
+    (void)p;
+    return dy * (real)1.12837916709551257390 * v_exp(-(x * x));
 }
 
 #define FNN_ACTIVATION(name, saves, work)                                                                         \

@@ -10,10 +10,23 @@
 /* Products of the low 32 bits of 64-bit lanes. */
 ALWAYS_INLINE vu64 v_mul_low_words(vu64 a, vu64 b) { return (vu64)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
 
+/* Divisions of 64-byte vectors are slow; Newton's iteration from a 14-bit estimate is not. */
 #define FNN_HAVE_LDEXP
+#define FNN_HAVE_RECIPROCAL
 #ifdef FNN_REAL_F64
 ALWAYS_INLINE vr v_ldexp(vr a, vr n) { return _mm512_scalef_pd(a, n); }
+ALWAYS_INLINE vr v_reciprocal(vr a)
+{
+    vr r = _mm512_rcp14_pd(a);
+    r = v_fma(r, 1 - a * r, r);
+    return v_fma(r, 1 - a * r, r);
+}
 #else
+ALWAYS_INLINE vr v_reciprocal(vr a)
+{
+    vr r = _mm512_rcp14_ps(a);
+    return v_fma(r, 1 - a * r, r);
+}
 ALWAYS_INLINE vr v_ldexp(vr a, vr n) { return _mm512_scalef_ps(a, n); }
 #endif
 

@@ -26,12 +26,12 @@ static const real erf_ratio[] = {1.1283791670955126,     -0.37612638903183521,  
                                  -0.026866170643111465,  0.0052239776061184517,   -0.00085483259293130586,
                                  0.00012055293576852771, -1.492471230106381e-05,  1.6447131559733455e-06,
                                  -1.6206313672840117e-07, 1.3710980043116725e-08, -7.7794678579114008e-10};
-static const real erfcx[] = {0.25539567631050575,    -0.42718584741395949,    0.24165819424248472,
-                             -0.07897858101548634,   0.0037328924017565363,   0.0069974617244883495,
-                             -0.00084714311302570876, -0.00098197670181396032, 4.3552063309423336e-05,
-                             0.00017435934048814204, 2.7571841598482335e-05,  -2.760908244111751e-05,
-                             -1.4261623892233489e-05, 1.8238736553830453e-06, 4.4342352226684444e-06,
-                             -4.4092140818936341e-07};
+static const real erfcx[] = {
+    0.21080636406114359, -0.37173673394897355, 0.25171319321744834, -0.12503305237879381,
+    0.039922539075672517, -0.0039937011675490056, -0.0026423659683857208, 0.00087591548485517815,
+    0.00022838048156354409, -0.00012887750860944664, -3.4183633528760595e-05, 1.8615665999797799e-05,
+    7.5627967116235546e-06, -2.294401979945496e-06, -1.8391499038490505e-06, 3.6879257352027933e-08,
+    3.9243962417576029e-07, 1.5664203714748171e-07, 2.1945898217730319e-08};
 #else
 #define V_MANTISSA 23
 #define V_BIAS 127
@@ -49,10 +49,12 @@ static const real log_tail[] = {0.6666677654920572, 0.39977518586396815, 0.29872
 static const real erf_ratio[] = {1.1283791657267235,   -0.37612625824224111,    0.11283585148549699,
                                  -0.026853811936196969, 0.005188327694144102,   -0.00080101937521834851,
                                  7.8538619251257219e-05};
-static const real erfcx[] = {0.25539567983329892, -0.42718597616960918,  0.24165761954744636,    -0.078968798404952675,
-                             0.0037464757432482941, 0.0068146943101837438, -0.00092309209607834876};
+static const real erfcx[] = {
+    0.21080636433876662, -0.37173675077848212, 0.25171315633982627, -0.12503203593201787, 0.03992470880284902,
+    -0.0040065947419897392, -0.0026836510943796903, 0.00087302735061917309, 0.00033707169631431582};
 #endif
 
+#define V_ERFCX_CENTRE ((real)2.5)
 #define V_ONE_BITS ((real_uint)V_BIAS << V_MANTISSA)
 #define V_LOG2E ((real)1.4426950408889634074)
 
@@ -113,6 +115,11 @@ ALWAYS_INLINE vr v_copysign(vr magnitude, vr sign)
     return (vr)(((vu)magnitude & ~top) | ((vu)sign & top));
 }
 
+#ifndef FNN_HAVE_RECIPROCAL
+/* 1 / a for a of ordinary size, to about one unit in the last place. */
+ALWAYS_INLINE vr v_reciprocal(vr a) { return 1 / a; }
+#endif
+
 #ifndef FNN_HAVE_LDEXP
 /* a 2^n for whole n of at most twice the exponent range, in two steps so that denormal results come out right. */
 ALWAYS_INLINE vr v_ldexp(vr a, vr n)
@@ -148,7 +155,7 @@ ALWAYS_INLINE vr v_expm1_negative(vr x)
 ALWAYS_INLINE vr v_tanh(vr x)
 {
     vr t = v_expm1_negative(v_abs(x) * -2);
-    return v_copysign(t / (t + 2), x);
+    return v_copysign(t * v_reciprocal(t + 2), x);
 }
 
 /* log(x); -inf at 0, NaN below. */
@@ -168,31 +175,43 @@ ALWAYS_INLINE vr v_log(vr x)
     return v_select(x >= 0, result, v_splat((real)NAN));
 }
 
-/* log(1 + x) for finite x, accurate near 0: the rounding error of 1 + x is put back. */
+/* log(1 + x), accurate near 0: the rounding error of 1 + x is put back. */
 ALWAYS_INLINE vr v_log1p(vr x)
 {
     vr sum = x + 1, lost = x - (sum - 1);
-    return v_log(sum) + v_and(sum > 0, lost / sum);
+    return v_log(sum) + v_and((sum > 0) & (sum < (real)INFINITY), lost / sum);
 }
 
 /* 1 / (1 + exp(-x)) */
 ALWAYS_INLINE vr v_sigmoid(vr x)
 {
     vr e = v_exp(-v_abs(x));
-    return v_select(x >= 0, v_splat(1), e) / (e + 1);
+    return v_select(x >= 0, v_splat(1), e) * v_reciprocal(e + 1);
 }
 
 /* log(1 + exp(x)) */
 ALWAYS_INLINE vr v_softplus(vr x) { return v_max(v_zero(), x) + v_log1p(v_exp(-v_abs(x))); }
 
-/* erf(x), and exp(-x^2), which its derivative needs. Below 1 an odd polynomial, above it 1 - exp(-x^2) erfcx(|x|), with
- * erfcx a polynomial in (|x| - 2) / (|x| + 2). */
-ALWAYS_INLINE vr v_erf_and_gauss(vr x, vr *gauss)
+/* erfc(a) and exp(-a^2) for a >= 0: their quotient is a polynomial in (a - 2.5) / (a + 2.5). From V_ERF_TOP on only the
+ * absolute error is small. */
+ALWAYS_INLINE vr v_erfc_and_gauss(vr a, vr *gauss)
 {
-    vr a = v_abs(x), near = x * V_POLYNOMIAL(x * x, erf_ratio);
     vr bounded = v_min(v_splat(V_ERF_TOP), a);
-    vr t = (bounded - 2) / (bounded + 2);
-    *gauss = v_exp(-(x * x));
-    vr far = v_copysign(1 - *gauss * V_POLYNOMIAL(t, erfcx), x);
-    return v_select(a < 1, near, far);
+    vr t = (bounded - V_ERFCX_CENTRE) * v_reciprocal(bounded + V_ERFCX_CENTRE);
+    *gauss = v_exp(-(a * a));
+    return *gauss * V_POLYNOMIAL(t, erfcx);
+}
+
+/* erf(x): below 1 an odd polynomial. */
+ALWAYS_INLINE vr v_erf(vr x)
+{
+    vr gauss, a = v_abs(x), far = 1 - v_erfc_and_gauss(a, &gauss);
+    return v_select(a < 1, x * V_POLYNOMIAL(x * x, erf_ratio), v_copysign(far, x));
+}
+
+/* The normal distribution function (1 + erf(x / sqrt 2)) / 2, and exp(-x^2 / 2). */
+ALWAYS_INLINE vr v_normal_and_gauss(vr x, vr *gauss)
+{
+    vr tail = v_erfc_and_gauss(v_abs(x) * (real)0.70710678118654752440, gauss) * (real)0.5;
+    return v_select(x > 0, 1 - tail, tail);
 }
