@@ -39,6 +39,7 @@ class Signature:
         self.variadic = self.open and _takes_tensors(parameters)
         self._names = [p.name for p in positional]
         self._defaults = [p.default for p in positional]
+        self._optional = [p.default is None or "None" in str(p.annotation) for p in positional]
         kinds: list[int] = []
         for p in positional:
             bare = p.default is p.empty and OPTION not in kinds
@@ -80,7 +81,7 @@ class Signature:
             if value.dtype not in SUPPORTED:
                 raise TypeError(f"{self.name}: dtype {value.dtype} of '{name}' is not supported")
             return np.asarray(value)
-        if value is None and not self.variadic and self._defaults[i] is None:
+        if value is None and not self.variadic and self._optional[i]:
             return None
         wanted = "a Tensor, an ndarray or a number" if kind == OPERAND else "a Tensor or an ndarray"
         raise TypeError(f"{self.name}: expected '{name}' to be {wanted}, got {type(value).__name__}")
