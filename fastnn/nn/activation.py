@@ -219,9 +219,7 @@ class Softplus(Module):
 
 def _class_dim(layer: str, dim: int | None, input: Tensor) -> int:
     if dim is None:
-        raise ValueError(
-            f"{layer}: expected a dim, got None for an input of shape {input.shape}; say dim=1 or -1"
-        )
+        raise ValueError(f"{layer}: expected a dim, got None for an input of shape {input.shape}; say dim=1 or -1")
     return dim
 
 

@@ -57,4 +57,4 @@ from ..ops.pool import avg_pool3d as avg_pool3d
 from ..ops.pool import max_pool1d as max_pool1d
 from ..ops.pool import max_pool2d as max_pool2d
 from ..ops.pool import max_pool3d as max_pool3d
-from ..ops.shape import pad as pad
+from ..ops.join import pad as pad

@@ -169,8 +169,6 @@ def tap(*tensors: Array, watcher: Watcher) -> tuple[tuple[Array, ...], Any]:
 
     def backward(dy: Sequence[Array | None], needs: tuple[bool, ...]) -> list[Array | None]:
         grads = watcher(tuple([None if each is None else Tensor(each) for each in dy]))
-        return [
-            each.data if need and each is not None else None for each, need in zip(grads, needs, strict=True)
-        ]
+        return [each.data if need and each is not None else None for each, need in zip(grads, needs, strict=True)]
 
     return tensors, backward

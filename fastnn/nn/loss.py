@@ -22,9 +22,7 @@ class _Loss(Module):
 
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in ("none", "mean", "sum"):
-            raise ValueError(
-                f"{type(self).__name__}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}"
-            )
+            raise ValueError(f"{type(self).__name__}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
         self.reduction = reduction
 
     def extra_repr(self) -> str:
@@ -98,9 +96,7 @@ class NLLLoss(_Loss):
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.nll_loss(
-            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
-        )
+        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class BCELoss(_Loss):

@@ -143,9 +143,7 @@ class Module:
         """
         names = dict(self.named_modules(remove_duplicate=False))
         if target not in names:
-            raise AttributeError(
-                f"{type(self).__name__} has no module '{target}'; it has {sorted(names)[1:]}"
-            )
+            raise AttributeError(f"{type(self).__name__} has no module '{target}'; it has {sorted(names)[1:]}")
         return names[target]
 
     def get_parameter(self, target: str) -> Parameter:
@@ -167,14 +165,10 @@ class Module:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """`setattr(self, name, param)`, with checks; None reserves the name (a layer without bias)."""
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(
-                f"register_parameter: expected '{name}' to be a Parameter, got {type(param).__name__}"
-            )
+            raise TypeError(f"register_parameter: expected '{name}' to be a Parameter, got {type(param).__name__}")
         self._register("register_parameter", name, param)
 
-    def register_buffer(
-        self, name: str, tensor: Tensor | npt.NDArray[Any] | None, persistent: bool = True
-    ) -> None:
+    def register_buffer(self, name: str, tensor: Tensor | npt.NDArray[Any] | None, persistent: bool = True) -> None:
         """Assign `tensor` to the attribute `name` as a Buffer that shares its memory."""
         if tensor is not None and not isinstance(tensor, Tensor | np.ndarray):
             raise TypeError(f"register_buffer: expected '{name}' to be a Tensor, got {type(tensor).__name__}")
@@ -233,9 +227,7 @@ class Module:
                 parameter.grad.data[...] = 0
                 parameter.grad.bump()
 
-    def to(
-        self, target: Any = None, dtype: npt.DTypeLike | None = None, *, device: str | None = None
-    ) -> Self:
+    def to(self, target: Any = None, dtype: npt.DTypeLike | None = None, *, device: str | None = None) -> Self:
         """Convert floating parameters, their gradients and floating buffers to another dtype, in place.
 
         Args:
@@ -341,9 +333,7 @@ class Module:
         """
         return self._hook("forward", (hook, with_kwargs), prepend)
 
-    def register_full_backward_pre_hook(
-        self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHandle:
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_output)` when the gradients of the output have arrived.
 
         `grad_output` is a tuple of Tensors; a tuple that the hook returns replaces it.

@@ -34,9 +34,7 @@ class Residual(Module):
     Source: He et al., "Deep residual learning for image recognition", CVPR 2016, arXiv:1512.03385.
     """
 
-    def __init__(
-        self, body: Module, shortcut: Module | None = None, activation: Module | None = None
-    ) -> None:
+    def __init__(self, body: Module, shortcut: Module | None = None, activation: Module | None = None) -> None:
         self.body = body
         self.shortcut = shortcut
         self.activation = activation

@@ -18,9 +18,7 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-def load(
-    owner: str, targets: Mapping[str, Tensor], values: Mapping[str, Any], strict: bool
-) -> IncompatibleKeys:
+def load(owner: str, targets: Mapping[str, Tensor], values: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Copy `values` into `targets` in place, or raise one ValueError with all reasons not to.
 
     Args:
