@@ -37,9 +37,7 @@ def test_batch_is_a_copy_and_the_dataset_is_none():
 
 def test_strided_images():
     pixels = images(8)[::2, :, ::-1]
-    assert np.array_equal(
-        data.ArrayDataset(pixels, range(4)).batch([3, 1])[0], np.stack([pixels[3], pixels[1]])
-    )
+    assert np.array_equal(data.ArrayDataset(pixels, range(4)).batch([3, 1])[0], np.stack([pixels[3], pixels[1]]))
 
 
 def test_memmap_stays_on_disk(tmp_path):
@@ -191,9 +189,7 @@ def test_random_split_sizes_are_those_of_pytorch():
 
 def test_random_split_depends_on_the_seed_alone():
     first, second = (data.TensorDataset(np.arange(100) + i) for i in range(2))
-    orders = [
-        np.concatenate([p.indices for p in data.random_split(first, [60, 40], seed)]) for seed in (1, 1, 2)
-    ]
+    orders = [np.concatenate([p.indices for p in data.random_split(first, [60, 40], seed)]) for seed in (1, 1, 2)]
     assert np.array_equal(orders[0], orders[1])
     assert not np.array_equal(orders[0], orders[2])
     again = data.random_split(second, [60, 40], 1)

@@ -76,9 +76,7 @@ def test_cifar10(tmp_path, cifar10, write, folder):
 
 
 def test_cifar10_missing(tmp_path, cifar10):
-    with pytest.raises(
-        FileNotFoundError, match=r"data_batch_1\.bin or data_batch_1 in .*cifar-10-batches-py"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"data_batch_1\.bin or data_batch_1 in .*cifar-10-batches-py"):
         data.CIFAR10(tmp_path)
     write_binary10(tmp_path, cifar10)
     (tmp_path / "data_batch_4.bin").unlink()
@@ -133,17 +131,13 @@ def test_cifar10_python_batch_without_its_parts(tmp_path, content):
 
 @pytest.fixture
 def cifar100():
-    return {
-        name: (make_rows(4), RNG.integers(0, 20, 4), RNG.integers(0, 100, 4)) for name in ("train", "test")
-    }
+    return {name: (make_rows(4), RNG.integers(0, 20, 4), RNG.integers(0, 100, 4)) for name in ("train", "test")}
 
 
 def write_binary100(folder, files, names):
     folder.mkdir(parents=True, exist_ok=True)
     for part, (rows, coarse, fine) in files.items():
-        records = b"".join(
-            bytes([c, f]) + row.tobytes() for row, c, f in zip(rows, coarse, fine, strict=True)
-        )
+        records = b"".join(bytes([c, f]) + row.tobytes() for row, c, f in zip(rows, coarse, fine, strict=True))
         (folder / f"{part}.bin").write_bytes(records)
     for kind, entries in names.items():
         (folder / f"{kind}_label_names.txt").write_text("\n".join(entries) + "\n\n")
@@ -154,9 +148,7 @@ def write_python100(folder, files, names):
     for part, (rows, coarse, fine) in files.items():
         content = {b"data": rows, b"coarse_labels": coarse.tolist(), b"fine_labels": fine.tolist()}
         (folder / part).write_bytes(pickle.dumps(content, protocol=2))
-    meta = {
-        f"{kind}_label_names".encode(): [name.encode() for name in entries] for kind, entries in names.items()
-    }
+    meta = {f"{kind}_label_names".encode(): [name.encode() for name in entries] for kind, entries in names.items()}
     (folder / "meta").write_bytes(pickle.dumps(meta, protocol=2))
 
 

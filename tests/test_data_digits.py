@@ -30,9 +30,7 @@ def test_both_parts_together_are_the_whole_collection(sklearn_digits):
         for part in (train, test)
         for image, label in zip(part.images[..., 0], part.labels, strict=True)
     )
-    assert ours == sorted(
-        (int(label), image.tobytes()) for image, label in zip(expected, target, strict=True)
-    )
+    assert ours == sorted((int(label), image.tobytes()) for image, label in zip(expected, target, strict=True))
     assert train.images.dtype == np.uint8
     assert train.labels.dtype == np.int64
     assert train.classes == list("0123456789")
@@ -87,9 +85,7 @@ def test_damaged_file_is_refused(tmp_path, damage):
 
 def test_format_is_as_documented(tmp_path):
     path = tmp_path / "tiny.bin"
-    path.write_bytes(
-        b"FNNDIGIT" + struct.pack("<4H", 2, 1, 3, 9) + zlib.compress(bytes([7, 1, 0, 9, 4, 5, 6, 8]))
-    )
+    path.write_bytes(b"FNNDIGIT" + struct.pack("<4H", 2, 1, 3, 9) + zlib.compress(bytes([7, 1, 0, 9, 4, 5, 6, 8])))
     pixels, labels, top = read_digits(path)
     assert pixels[..., 0].tolist() == [[[0, 9, 4]], [[5, 6, 8]]]
     assert labels.tolist() == [7, 1]

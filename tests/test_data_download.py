@@ -67,9 +67,7 @@ def names(folder):
 def test_download(server, tmp_path, lengths):
     server.lengths = lengths
     seen = []
-    path = download(
-        server.url, tmp_path / "new" / "file.bin", SHA256.upper(), progress=lambda *at: seen.append(at)
-    )
+    path = download(server.url, tmp_path / "new" / "file.bin", SHA256.upper(), progress=lambda *at: seen.append(at))
     assert path.read_bytes() == CONTENT
     assert names(path.parent) == ["file.bin"]
     assert seen[0][0] == 0

@@ -141,9 +141,7 @@ def test_nothing_to_find(tmp_path):
         dataset.batch([0])
 
 
-@pytest.mark.parametrize(
-    ("options", "message"), [({"mode": "CMYK"}, "mode 'RGB' or 'L'"), ({"size": 0}, "one pixel")]
-)
+@pytest.mark.parametrize(("options", "message"), [({"mode": "CMYK"}, "mode 'RGB' or 'L'"), ({"size": 0}, "one pixel")])
 def test_refused_options(tmp_path, options, message):
     save(tmp_path / "a" / "1.png")
     with pytest.raises(ValueError, match=message):

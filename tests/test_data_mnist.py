@@ -108,9 +108,7 @@ def test_fashion_is_preferred_to_mnist_beside_it(tmp_path):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"MNIST: no file train-images-idx3-ubyte or .*gz in .*MNIST/raw"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"MNIST: no file train-images-idx3-ubyte or .*gz in .*MNIST/raw"):
         data.MNIST(tmp_path)
     write_mnist(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").unlink()

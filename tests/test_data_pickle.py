@@ -57,12 +57,8 @@ def original_bytes(rows=2, labels=b"K\x06K\x09", data=None):
             b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05(",
             labels,
             b"eU\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09",
-            b"(K\x01M"
-            + struct.pack("<H", rows)
-            + b"M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b",
-            b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
-            + struct.pack("<I", len(data))
-            + data,
+            b"(K\x01M" + struct.pack("<H", rows) + b"M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b",
+            b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T" + struct.pack("<I", len(data)) + data,
             b"tbU\x09filenamesq\x0c]q\x0d(U\x05a.pngq\x0eU\x05b.pngq\x0feu.",
         ]
     )
@@ -152,9 +148,7 @@ def test_malicious_pickles_run_nothing(tmp_path, protocol):
     ],
 )
 def test_other_globals_are_refused_by_name(tmp_path, name):
-    with pytest.raises(
-        ValueError, match=f"asks for '{name.replace(bytes([10]), b'.').decode()}', which is refused"
-    ):
+    with pytest.raises(ValueError, match=f"asks for '{name.replace(bytes([10]), b'.').decode()}', which is refused"):
         read(tmp_path, b"\x80\x02c" + name + b"\nU\x01x\x85R.")
 
 

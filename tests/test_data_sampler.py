@@ -130,9 +130,7 @@ def test_weighted_without_replacement_follows_successive_draws():
     for epoch in range(draws):
         pair = tuple(sampler.order(0, epoch).tolist())
         counts[pair] = counts.get(pair, 0) + 1
-    expected = {
-        (a, b): weights[a] / 7 * weights[b] / (7 - weights[a]) for a in (0, 1, 3) for b in (0, 1, 3) if a != b
-    }
+    expected = {(a, b): weights[a] / 7 * weights[b] / (7 - weights[a]) for a in (0, 1, 3) for b in (0, 1, 3) if a != b}
     assert set(counts) == set(expected)
     observed = [counts[pair] for pair in expected]
     assert stats.chisquare(observed, draws * np.array(list(expected.values()))).pvalue > 0.001

@@ -91,9 +91,7 @@ def _checked(result: object) -> dict[bytes, Value]:
             if {type(entry) for entry in value} not in ({int}, {bytes}, set()):
                 raise ValueError(f"expected the list {key!r:.60} to hold only integers or only strings")
         elif type(value) not in (bytes, int) and not isinstance(value, np.ndarray):
-            raise ValueError(
-                f"the entry {key!r:.60} is a {type(value).__name__}, which CIFAR's files never hold"
-            )
+            raise ValueError(f"the entry {key!r:.60} is a {type(value).__name__}, which CIFAR's files never hold")
         checked[key] = value
     return checked
 

@@ -58,7 +58,5 @@ def _load_folder(root: Path, size: int | tuple[int, int] | None) -> tuple[ImageF
     held_out = root / "val" if (root / "val").is_dir() and not (root / "test").is_dir() else root / "test"
     train, test = ImageFolder(root / "train", size), ImageFolder(held_out, size)
     if test.classes != train.classes:
-        raise ValueError(
-            f"load: {held_out} has the classes {test.classes}, the training part {train.classes}"
-        )
+        raise ValueError(f"load: {held_out} has the classes {test.classes}, the training part {train.classes}")
     return train, test

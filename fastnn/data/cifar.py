@@ -124,15 +124,12 @@ def _read_part(owner: str, root: str | Path, layout: _Layout) -> tuple[Rows, npt
     pieces = [read(owner, path, layout) for path in paths]
     counts = [len(labels) for _, labels in pieces]
     if len(set(counts)) != 1:
-        raise ValueError(
-            f"{owner}: expected equally many images in each file of {first.parent}, got {counts}"
-        )
+        raise ValueError(f"{owner}: expected equally many images in each file of {first.parent}, got {counts}")
     planes = np.concatenate([pixels for pixels, _ in pieces]).reshape(-1, _CHANNELS, _SIDE, _SIDE)
     labels = np.concatenate([labels for _, labels in pieces])
     if len(labels) and not 0 <= labels.min() <= labels.max() < layout.classes:
         raise ValueError(
-            f"{owner}: expected labels 0..{layout.classes - 1} in {first.parent}, "
-            f"got {labels.min()}..{labels.max()}"
+            f"{owner}: expected labels 0..{layout.classes - 1} in {first.parent}, got {labels.min()}..{labels.max()}"
         )
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels, first.parent
 
@@ -152,9 +149,7 @@ def _read_python(owner: str, path: Path, layout: _Layout) -> tuple[Rows, npt.NDA
     if not isinstance(pixels, np.ndarray) or pixels.shape[1:] != (_PIXELS,) or not len(pixels):
         raise ValueError(f"{owner}: {path} should hold an array 'data' of shape (N, {_PIXELS})")
     if not isinstance(labels, list) or len(labels) != len(pixels) or not isinstance(labels[0], int):
-        raise ValueError(
-            f"{owner}: {path} should hold a list {layout.key.decode()!r} of {len(pixels)} integers"
-        )
+        raise ValueError(f"{owner}: {path} should hold a list {layout.key.decode()!r} of {len(pixels)} integers")
     return pixels, np.array(labels, np.int64)
 
 

@@ -100,9 +100,7 @@ class ArrayDataset(Dataset):
         count = int(self.labels.max()) + 1 if len(self.labels) else 0
         self.classes: list[str] = [str(i) for i in range(count)] if classes is None else list(classes)
         if count > len(self.classes):
-            raise ValueError(
-                f"ArrayDataset: label {count - 1} has no name among the {len(self.classes)} classes"
-            )
+            raise ValueError(f"ArrayDataset: label {count - 1} has no name among the {len(self.classes)} classes")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -123,10 +121,7 @@ class ArrayDataset(Dataset):
 
     def __repr__(self) -> str:
         _, height, width, channels = self.images.shape
-        return (
-            f"{type(self).__name__}({len(self)} images of {height}x{width}x{channels}, "
-            f"{len(self.classes)} classes)"
-        )
+        return f"{type(self).__name__}({len(self)} images of {height}x{width}x{channels}, {len(self.classes)} classes)"
 
 
 def _checked_images(images: npt.ArrayLike) -> Images:

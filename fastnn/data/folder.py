@@ -181,9 +181,7 @@ def _decoding_threads(first: Path) -> int:
 def _scan(root: Path) -> tuple[list[str], list[Path], list[int]]:
     if not root.is_dir():
         raise FileNotFoundError(f"ImageFolder: no folder {root}")
-    classes = sorted(
-        entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):

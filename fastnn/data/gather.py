@@ -54,7 +54,5 @@ def checked_indices(owner: str, indices: npt.ArrayLike, count: int) -> npt.NDArr
     if rows.ndim != 1:
         raise ValueError(f"{owner}: expected one-dimensional indices, got shape {rows.shape}")
     if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= count):
-        raise IndexError(
-            f"{owner}: expected indices in [0, {count}), got {int(rows.min())} to {int(rows.max())}"
-        )
+        raise IndexError(f"{owner}: expected indices in [0, {count}), got {int(rows.min())} to {int(rows.max())}")
     return rows.astype(np.int64, copy=False)

@@ -144,8 +144,7 @@ class DataLoader:
         rows = len(self.sampler)
         if state["seed"] < 0 or state["epoch"] < 0 or not 0 <= state["position"] <= rows:
             raise ValueError(
-                f"DataLoader.load_state_dict: expected seed and epoch >= 0 and position in 0..{rows}, "
-                f"got {dict(state)}"
+                f"DataLoader.load_state_dict: expected seed and epoch >= 0 and position in 0..{rows}, got {dict(state)}"
             )
         self.seed, self._epoch = state["seed"], state["epoch"]
         self._position = self._resume_at = state["position"]
@@ -178,9 +177,7 @@ class DataLoader:
         name = type(self.sampler).__name__
         order = checked_indices(name, self.sampler.order(self.seed, epoch), len(self.dataset))
         if len(order) != len(self.sampler):
-            raise ValueError(
-                f"DataLoader: {name} promised {len(self.sampler)} rows, its order has {len(order)}"
-            )
+            raise ValueError(f"DataLoader: {name} promised {len(self.sampler)} rows, its order has {len(order)}")
         streams = _stream_numbers(order, len(self.dataset))
         for begin in self._starts(start):
             end = min(begin + self.batch_size, len(order))
@@ -226,9 +223,7 @@ def _drawn_seed() -> int:
 
 def _check_transformed(result: Any, count: int) -> None:
     if not isinstance(result, np.ndarray):
-        raise ValueError(
-            f"DataLoader: expected the transform to return an ndarray, got {type(result).__name__}"
-        )
+        raise ValueError(f"DataLoader: expected the transform to return an ndarray, got {type(result).__name__}")
     if result.dtype not in (np.float32, np.uint8) or result.ndim != 4 or len(result) != count:
         raise ValueError(
             f"DataLoader: expected the transform to return float32 or uint8 ({count}, h, w, c), "
@@ -237,15 +232,16 @@ def _check_transformed(result: Any, count: int) -> None:
 
 
 def _stream_numbers(order: Indices, rows: int) -> Indices:
-    """The number of the random stream for each visit: the row, plus `rows` for each earlier visit to it.
+    """The number of the random stream for each visit.
 
-    So a row has its own stream wherever it falls in the order, and another one each time it comes again.
+    It is the row itself at the first visit, so that a row has its own stream wherever it falls in the order;
+    repeated visits get the numbers from `rows` on, in the order in which they come.
     """
-    if len(order) < 2 or np.bincount(order, minlength=1).max() <= 1:
+    _, first_visits = np.unique(order, return_index=True)
+    if len(first_visits) == len(order):
         return order
-    by_row = np.argsort(order, kind="stable")
-    sorted_rows = order[by_row]
-    first_visit = np.searchsorted(sorted_rows, sorted_rows, side="left")
-    streams = np.empty_like(order)
-    streams[by_row] = sorted_rows + rows * (np.arange(len(order)) - first_visit)
+    repeated = np.ones(len(order), np.bool_)
+    repeated[first_visits] = False
+    streams = order.copy()
+    streams[repeated] = rows + np.arange(np.count_nonzero(repeated))
     return streams

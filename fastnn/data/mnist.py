@@ -43,18 +43,13 @@ class MNIST(ArrayDataset):
         labels_path = locate(owner, images_path.parent, (".",), (labels_name, labels_name + ".gz"))
         images, labels = read_idx(images_path), read_idx(labels_path)
         if images.dtype.name != "uint8" or images.ndim != 3:
-            raise ValueError(
-                f"{owner}: {images_path} should hold uint8 (N, H, W), found {images.dtype} {images.shape}"
-            )
+            raise ValueError(f"{owner}: {images_path} should hold uint8 (N, H, W), found {images.dtype} {images.shape}")
         if labels.dtype.name != "uint8" or labels.shape != images.shape[:1]:
             raise ValueError(
-                f"{owner}: {labels_path} should hold {len(images)} uint8 labels, "
-                f"found {labels.dtype} {labels.shape}"
+                f"{owner}: {labels_path} should hold {len(images)} uint8 labels, found {labels.dtype} {labels.shape}"
             )
         if len(labels) and labels.max() >= len(self.names):
-            raise ValueError(
-                f"{owner}: {labels_path} has the label {labels.max()}, expected 0..{len(self.names) - 1}"
-            )
+            raise ValueError(f"{owner}: {labels_path} has the label {labels.max()}, expected 0..{len(self.names) - 1}")
         super().__init__(images, labels, self.names)
 
 

@@ -129,11 +129,7 @@ class WeightedRandomSampler(Sampler):
         if self._weights.ndim != 1 or not np.isfinite(self._weights).all() or (self._weights < 0).any():
             raise ValueError("WeightedRandomSampler: expected finite weights >= 0 of shape (N,)")
         available = int(np.count_nonzero(self._weights))
-        if (
-            num_samples < 0
-            or (num_samples and not available)
-            or (not replacement and num_samples > available)
-        ):
+        if num_samples < 0 or (num_samples and not available) or (not replacement and num_samples > available):
             raise ValueError(
                 f"WeightedRandomSampler: cannot draw {num_samples} samples "
                 f"{'with' if replacement else 'without'} replacement from {available} rows of positive weight"
@@ -187,9 +183,7 @@ class ClassBalancedSampler(Sampler):
         self._members = [np.flatnonzero(array == label) for label in np.unique(array)]
         self._count = len(array) if num_samples is None else num_samples
         if self._count < 0 or (self._count and not self._members):
-            raise ValueError(
-                f"ClassBalancedSampler: cannot draw {self._count} samples from {len(array)} rows"
-            )
+            raise ValueError(f"ClassBalancedSampler: cannot draw {self._count} samples from {len(array)} rows")
 
     def __len__(self) -> int:
         return self._count

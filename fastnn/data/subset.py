@@ -105,8 +105,7 @@ def _part_sizes(total: int, lengths: Sequence[float]) -> list[int]:
         return [int(length) for length in lengths]
     if not lengths or not math.isclose(sum(lengths), 1.0, rel_tol=0.0, abs_tol=1e-9):
         raise ValueError(
-            f"random_split: expected lengths that add up to {total} or fractions that add up to 1, "
-            f"got {list(lengths)}"
+            f"random_split: expected lengths that add up to {total} or fractions that add up to 1, got {list(lengths)}"
         )
     sizes = [math.floor(total * fraction) for fraction in lengths]
     for part in range(total - sum(sizes)):
