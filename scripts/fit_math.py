@@ -12,6 +12,7 @@ from decimal import Decimal, getcontext
 getcontext().prec = 60
 D = Decimal
 Function = Callable[[Decimal], Decimal]
+CENTRE = D("2.5")
 PI = D("3.14159265358979323846264338327950288419716939937510582097494459")
 
 
@@ -119,9 +120,9 @@ def erfcx(a: Decimal) -> Decimal:
         getcontext().prec = 60
 
 
-def erfcx_of(centre: Decimal) -> Function:
-    """erfcx as a function of t = (a - centre) / (a + centre)."""
-    return lambda t: erfcx(centre * (1 + t) / (1 - t))
+def erfcx_of(t: Decimal) -> Decimal:
+    """erfcx as a function of t = (a - CENTRE) / (a + CENTRE)."""
+    return erfcx(CENTRE * (1 + t) / (1 - t))
 
 
 def show(name: str, fit: tuple[list[Decimal], Decimal]) -> None:
@@ -133,7 +134,6 @@ def show(name: str, fit: tuple[list[Decimal], Decimal]) -> None:
 def main() -> None:
     half_ln2 = D(2).ln() / 2 * D("1.0005")
     z_top = ((D(2).sqrt() - 1) / (D(2).sqrt() + 1)) ** 2 * D("1.0005")
-    centre = D("2.5")
     for name, exp_degree, log_degree, erf_degree, erfcx_degree, top in (
         ("float", 4, 2, 6, 8, 4), ("double", 9, 6, 11, 18, 6),
     ):  # fmt: skip
@@ -141,10 +141,9 @@ def main() -> None:
         show(f"{name} EXP_TAIL", remez(exp_tail, lambda r: max(abs(r), D("0.001")), -half_ln2, half_ln2, exp_degree))
         show(f"{name} LOG_TAIL", remez(log_tail, lambda z: z / 2, D("1e-9"), z_top, log_degree))
         show(f"{name} ERF", remez(erf_ratio, lambda z: 1 / erf_ratio(z), D(0), D(1), erf_degree))
-        low, high = ((a - centre) / (a + centre) for a in (D(0), D(top)))
+        low, high = ((a - CENTRE) / (a + CENTRE) for a in (D(0), D(top)))
         # 1 - erfc is rounded to the precision of 1: only the product exp(-a^2) erfcx(a) counts.
-        shape = erfcx_of(centre)
-        show(f"{name} ERFCX", remez(shape, lambda t: 1 / shape(t), low, high, erfcx_degree))
+        show(f"{name} ERFCX", remez(erfcx_of, lambda t: 1 / erfcx_of(t), low, high, erfcx_degree))
 
 
 if __name__ == "__main__":

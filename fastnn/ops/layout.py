@@ -16,7 +16,7 @@ import numpy as np
 from .. import _C
 from ..autograd.dtype import Array
 
-__all__ = ["Order", "dense", "from_nhwc", "from_rows", "rows", "to_nhwc"]
+__all__ = ["Order", "dense", "from_nhwc", "from_rows", "gapless", "in_order_of", "memory_axes", "rows", "to_nhwc"]
 
 
 def to_nhwc(x: Array) -> Array:
@@ -104,6 +104,29 @@ def dense(x: Array) -> tuple[Array, Order]:
     if turned.flags.c_contiguous:
         return turned.reshape(-1), Order(x.shape, axes)
     return _compact(x).reshape(-1), Order(x.shape, None)
+
+
+def gapless(x: Array) -> Array:
+    """`x` itself if its elements lie side by side, whatever the order of the dimensions, else a compact copy.
+
+    With `in_order_of` and `_C.empty_like` this is what pointwise operations need: their kernels take any
+    arrays without gaps that lie in one order.
+    """
+    return x if x.flags.c_contiguous or _C.is_dense(x) else _compact(x)
+
+
+def in_order_of(x: Array, like: Array) -> Array:
+    """`x` in the memory order of `like`, a gapless array of its shape and dtype: `x` itself, or a copy."""
+    if _C.same_order(x, like):
+        return x
+    y: Array = _C.empty_like(like)
+    np.copyto(y, x)
+    return y
+
+
+def memory_axes(x: Array) -> tuple[int, ...]:
+    """The dimensions of a gapless array from the slowest to the fastest: transposed so, it is C-contiguous."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], x.shape[axis] != 1)))
 
 
 def _compact(x: Array) -> Array:

@@ -1,0 +1,338 @@
+"""Activation functions, forwards and backwards in one sweep over memory each.
+
+The pointwise ones are entries of a table in C (csrc/activations.def): an operation here names its entry and
+fills its parameters. Arrays without gaps are worked on as they lie, channels-last or not; the result lies as the
+input does.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from .. import _C
+from ..autograd import Array, Backward, Grads, Needs, op
+from .layout import from_rows, gapless, in_order_of, memory_axes, rows
+from .reduction import need_real
+from .softmax import axis_of, log_softmax, softmax, softmin
+
+__all__ = [
+    "celu", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "maxout",
+    "mish", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softsign", "tanh",
+    "tanhshrink",
+]  # fmt: skip
+
+Activated: TypeAlias = tuple[Array, Backward]
+
+_SELU_ALPHA = 1.6732632423543772848170429916717
+_SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def _pointwise(name: str, entry: str, input: Array, a: float = 0.0, b: float = 0.0, c: float = 0.0) -> Activated:
+    """The activation `entry` of the table with its parameters; saves the input or the output, as the table says."""
+    need_real(name, input)
+    code = _C.ACTIVATIONS[entry]
+    x = gapless(input)
+    y: Array = _C.empty_like(x)
+    _C.activation_fwd(code, x, y, a, b, c)
+    saved = y if entry in _C.ACTIVATIONS_FROM_OUTPUT else x
+
+    def backward(dy: Array, needs: Needs) -> Grads:
+        dx: Array = _C.empty_like(saved)
+        _C.activation_bwd(code, in_order_of(dy, saved), saved, dx, a, b, c)
+        return (dx,)
+
+    return y, backward
+
+
+@op
+def relu(input: Array) -> Activated:
+    """Rectifier `max(0, input)`; the derivative at 0 is 0.
+
+    Args:
+        input: float32 or float64.
+
+    Shape:
+        input: any; the result has the same.
+
+    Raises:
+        TypeError: if `input` is not float32 or float64.
+
+    Source: Nair, Hinton, ICML 2010.
+
+    Example:
+        >>> relu(fastnn.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
+    return _pointwise("relu", "relu", input)
+
+
+@op
+def relu6(input: Array) -> Activated:
+    """`min(max(0, input), 6)`; the derivative is 0 at both bounds. Shapes and errors as `relu`.
+
+    Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
+    """
+    return _pointwise("relu6", "hardtanh", input, 0.0, 6.0)
+
+
+@op
+def hardtanh(input: Array, min_val: float = -1.0, max_val: float = 1.0) -> Activated:
+    """`input` clipped to `[min_val, max_val]`; the derivative is 0 at both bounds.
+
+    Args:
+        input: float32 or float64.
+        min_val: lower bound.
+        max_val: upper bound, above the lower.
+
+    Shape:
+        input: any; the result has the same.
+
+    Raises:
+        TypeError: if `input` is not float32 or float64.
+        ValueError: if `min_val` is not below `max_val`.
+    """
+    if not min_val < max_val:
+        raise ValueError(f"hardtanh: expected min_val below max_val, got {min_val} and {max_val}")
+    return _pointwise("hardtanh", "hardtanh", input, min_val, max_val)
+
+
+@op
+def leaky_relu(input: Array, negative_slope: float = 0.01) -> Activated:
+    """`input` where positive, else `negative_slope * input`. Shapes and errors as `relu`.
+
+    Args:
+        input: float32 or float64.
+        negative_slope: slope below 0.
+
+    Source: Maas, Hannun, Ng, ICML 2013.
+    """
+    return _pointwise("leaky_relu", "leaky_relu", input, negative_slope)
+
+
+@op
+def elu(input: Array, alpha: float = 1.0) -> Activated:
+    """`input` where positive, else `alpha * (exp(input) - 1)`. Shapes and errors as `relu`.
+
+    Args:
+        input: float32 or float64.
+        alpha: minus the limit at minus infinity.
+
+    Source: Clevert, Unterthiner, Hochreiter, arXiv:1511.07289.
+    """
+    return _pointwise("elu", "elu", input, alpha, 1.0, 1.0)
+
+
+@op
+def selu(input: Array) -> Activated:
+    """`scale * elu(input, alpha)` with the constants that keep mean 0 and variance 1. Shapes and errors as `relu`.
+
+    Source: Klambauer et al., arXiv:1706.02515; alpha = 1.67326..., scale = 1.05070...
+    """
+    return _pointwise("selu", "elu", input, _SELU_ALPHA, _SELU_SCALE, 1.0)
+
+
+@op
+def celu(input: Array, alpha: float = 1.0) -> Activated:
+    """`input` where positive, else `alpha * (exp(input / alpha) - 1)`. Shapes and errors as `relu`.
+
+    Args:
+        input: float32 or float64.
+        alpha: not 0.
+
+    Raises:
+        ValueError: if `alpha` is 0.
+
+    Source: Barron, arXiv:1704.07483.
+    """
+    if alpha == 0:
+        raise ValueError("celu: expected alpha other than 0")
+    return _pointwise("celu", "elu", input, alpha, 1.0, 1.0 / alpha)
+
+
+@op
+def gelu(input: Array, approximate: str = "none") -> Activated:
+    """`input * Phi(input)`, Phi the standard normal distribution function. Shapes and errors as `relu`.
+
+    Args:
+        input: float32 or float64.
+        approximate: "none" for the exact Phi, or "tanh" for
+            `(1 + tanh(sqrt(2 / pi) * (input + 0.044715 * input**3))) / 2`.
+
+    Raises:
+        ValueError: if `approximate` is another word.
+
+    Source: Hendrycks, Gimpel, arXiv:1606.08415.
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
+    return _pointwise("gelu", "gelu" if approximate == "none" else "gelu_tanh", input)
+
+
+@op
+def silu(input: Array) -> Activated:
+    """`input * sigmoid(input)`, also called swish. Shapes and errors as `relu`.
+
+    Source: Elfwing, Uchibe, Doya, arXiv:1702.03118.
+    """
+    return _pointwise("silu", "silu", input)
+
+
+@op
+def mish(input: Array) -> Activated:
+    """`input * tanh(softplus(input))`. Shapes and errors as `relu`.
+
+    Source: Misra, arXiv:1908.08681.
+    """
+    return _pointwise("mish", "mish", input)
+
+
+@op
+def sigmoid(input: Array) -> Activated:
+    """Logistic function `1 / (1 + exp(-input))`, without overflow. Shapes and errors as `relu`.
+
+    Example:
+        >>> sigmoid(fastnn.tensor([-1e4, 0.0, 1e4]))
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    return _pointwise("sigmoid", "sigmoid", input)
+
+
+@op
+def tanh(input: Array) -> Activated:
+    """Hyperbolic tangent. Shapes and errors as `relu`."""
+    return _pointwise("tanh", "tanh", input)
+
+
+@op
+def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> Activated:
+    """`log(1 + exp(beta * input)) / beta`, and `input` itself where `beta * input` exceeds the threshold.
+
+    Args:
+        input: float32 or float64.
+        beta: sharpness, not 0.
+        threshold: from where on the function is taken to be linear.
+
+    Shape:
+        input: any; the result has the same.
+
+    Raises:
+        TypeError: if `input` is not float32 or float64.
+        ValueError: if `beta` is 0.
+
+    Source: Dugas et al., NIPS 2000.
+    """
+    if beta == 0:
+        raise ValueError("softplus: expected beta other than 0")
+    return _pointwise("softplus", "softplus", input, beta, threshold)
+
+
+@op
+def logsigmoid(input: Array) -> Activated:
+    """`log(sigmoid(input))`, without overflow. Shapes and errors as `relu`."""
+    return _pointwise("logsigmoid", "logsigmoid", input)
+
+
+@op
+def softsign(input: Array) -> Activated:
+    """`input / (1 + |input|)`. Shapes and errors as `relu`."""
+    return _pointwise("softsign", "softsign", input)
+
+
+@op
+def tanhshrink(input: Array) -> Activated:
+    """`input - tanh(input)`. Shapes and errors as `relu`."""
+    return _pointwise("tanhshrink", "tanhshrink", input)
+
+
+@op
+def hardsigmoid(input: Array) -> Activated:
+    """Piecewise linear sigmoid `min(max(0, input + 3), 6) / 6`. Shapes and errors as `relu`."""
+    return _pointwise("hardsigmoid", "hardsigmoid", input)
+
+
+@op
+def hardswish(input: Array) -> Activated:
+    """`input * hardsigmoid(input)`. Shapes and errors as `relu`.
+
+    Source: Howard et al., arXiv:1905.02244.
+    """
+    return _pointwise("hardswish", "hardswish", input)
+
+
+@op
+def prelu(input: Array, weight: Array) -> Activated:
+    """`input` where positive, else `weight * input`, with slopes that are learnt.
+
+    Args:
+        input: float32 or float64.
+        weight: one slope, or one for each channel.
+
+    Shape:
+        input: (N, C, *), or any with one slope. weight: (1,) or (C,). The result has the shape of `input`.
+
+    Raises:
+        TypeError: if `input` is not float32 or float64, or `weight` is of another dtype.
+        ValueError: if `weight` is neither one slope nor one for each channel.
+
+    Source: He et al., arXiv:1502.01852.
+    """
+    need_real("prelu", input)
+    if weight.dtype != input.dtype:
+        raise TypeError(f"prelu: expected weight of the input's dtype {input.dtype}, got {weight.dtype}")
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.size != 1 and (weight.ndim != 1 or weight.size != channels):
+        raise ValueError(f"prelu: expected 1 or {channels} slopes for input {input.shape}, got shape {weight.shape}")
+    shape, per_channel = input.shape, weight.size > 1
+    x = rows(input) if per_channel else gapless(input)
+    # With one slope any order of the elements will do, and a dense array is a contiguous one in its own order.
+    axes = None if per_channel or x.flags.c_contiguous else memory_axes(x)
+    flat = x if axes is None else x.transpose(axes)
+    w = np.ascontiguousarray(weight).reshape(-1)
+    y: Array = _C.empty_like(x)
+    _C.prelu_fwd(flat, w, y if axes is None else y.transpose(axes))
+
+    def backward(dy: Array, needs: Needs) -> Grads:
+        given = rows(dy) if per_channel else in_order_of(dy, x)
+        dx: Array = _C.empty_like(x)
+        dw: Array = _C.empty(weight.shape, weight.dtype)
+        turned = (given, dx) if axes is None else (given.transpose(axes), dx.transpose(axes))
+        _C.prelu_bwd(turned[0], flat, w, turned[1], dw)
+        return from_rows(dx, shape) if per_channel else dx, dw
+
+    return from_rows(y, shape) if per_channel else y, backward
+
+
+@op
+def maxout(input: Array, pieces: int, dim: int = 1) -> Activated:
+    """The maximum of each group of `pieces` neighbours along a dimension: a learnt convex activation.
+
+    Args:
+        input: float32 or float64.
+        pieces: how many values compete.
+        dim: the dimension of the channels.
+
+    Shape:
+        input: (N, C, *). Result: (N, C / pieces, *).
+
+    Raises:
+        TypeError: if `input` is not float32 or float64.
+        ValueError: if the dimension is not a multiple of `pieces`.
+
+    Source: Goodfellow et al., arXiv:1302.4389.
+    """
+    need_real("maxout", input)
+    axis = axis_of("maxout", dim, input.ndim)
+    if pieces < 1 or input.shape[axis] % pieces:
+        raise ValueError(f"maxout: expected a multiple of {pieces} channels, got shape {input.shape}")
+    shape = input.shape
+    grouped = input.reshape(*shape[:axis], shape[axis] // pieces, pieces, *shape[axis + 1 :])
+    first = np.expand_dims(grouped.argmax(axis=axis + 1), axis + 1)
+
+    def backward(dy: Array, needs: Needs) -> Grads:
+        dx = np.zeros((*first.shape[: axis + 1], pieces, *first.shape[axis + 2 :]), dy.dtype)
+        np.put_along_axis(dx, first, np.expand_dims(dy, axis + 1), axis + 1)
+        return (dx.reshape(shape),)
+
+    return np.take_along_axis(grouped, first, axis + 1).squeeze(axis + 1), backward

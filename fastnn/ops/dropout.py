@@ -1,0 +1,133 @@
+"""Dropout of elements and of channels. The mask is never stored: the backward pass draws it again.
+
+An element is kept if its word of the counter-based generator reaches a threshold, exactly as
+`fastnn.reference.dropout` defines it, so the result depends on the generator's state and on nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from .. import _C
+from ..autograd import Array, Backward, Grads, Needs, op
+from ..random import Generator, generator_for
+from .layout import dense, from_nhwc, to_nhwc
+from .reduction import need_real
+
+__all__ = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
+
+Dropped: TypeAlias = tuple[Array, Backward]
+
+
+def _check(name: str, input: Array, p: float) -> None:
+    need_real(name, input)
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: expected p from 0 to 1, got {p}")
+
+
+def _drop(x: Array, p: float, stream: tuple[int, int]) -> Array:
+    """Elements kept with probability 1 - p and divided by it, the others 0; counted in memory order."""
+    y: Array = _C.empty_like(x)
+    if p == 1:
+        y.fill(0)
+    else:
+        _C.dropout(x, *stream, min(round(p * 2**32), 2**32 - 1), 1 / (1 - p), y)
+    return y
+
+
+def _identity(input: Array) -> Dropped:
+    return input, lambda dy, needs: (dy,)
+
+
+@op
+def dropout(input: Array, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Dropped:
+    """In training, elements set to 0 with probability p and the others divided by 1 - p; else the input itself.
+
+    Args:
+        input: float32 or float64.
+        p: probability of a zero.
+        training: False returns the input.
+        generator: where random numbers come from, by default `fastnn.random.default_generator`; one stream is
+            used up.
+
+    Shape:
+        input: any; the result has the same.
+
+    Raises:
+        TypeError: if `input` is not float32 or float64.
+        ValueError: if p is not from 0 to 1.
+
+    Source: Srivastava et al., JMLR 15, 2014.
+    """
+    _check("dropout", input, p)
+    if not training or p == 0:
+        return _identity(input)
+    stream = generator_for(generator).stream()
+    flat, order = dense(input)
+
+    def backward(dy: Array, needs: Needs) -> Grads:
+        return (order.restore(_drop(order.flat(dy), p, stream)),)
+
+    return order.restore(_drop(flat, p, stream)), backward
+
+
+def _drop_channels(
+    name: str, input: Array, p: float, training: bool, generator: Generator | None, size: int
+) -> Dropped:
+    """Whole channels set to 0; `size` is the number of spatial dimensions."""
+    _check(name, input, p)
+    if input.ndim not in (size + 1, size + 2):
+        raise ValueError(f"{name}: expected (N, C, *) or (C, *) with {size} sizes after C, got shape {input.shape}")
+    if not training or p == 0 or input.size == 0:
+        return _identity(input)
+    batched = input.ndim == size + 2
+    x = to_nhwc(input if batched else input[None])
+    factor = _drop(np.ones((x.shape[0], x.shape[-1]), x.dtype), p, generator_for(generator).stream())
+
+    def applied(last: Array) -> Array:
+        y: Array = _C.empty(last.shape, last.dtype)
+        _C.feature_dropout(last, factor, y)
+        public = from_nhwc(y)
+        return public if batched else public[0]
+
+    def backward(dy: Array, needs: Needs) -> Grads:
+        return (applied(to_nhwc(dy if batched else dy[None])),)
+
+    return applied(x), backward
+
+
+@op
+def dropout1d(input: Array, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Dropped:
+    """In training, whole channels set to 0 with probability p and the others divided by 1 - p; else the input itself.
+
+    Args:
+        input: float32 or float64.
+        p: probability of dropping a channel of a sample.
+        training: False returns the input.
+        generator: where random numbers come from, by default `fastnn.random.default_generator`; one stream is
+            used up.
+
+    Shape:
+        input: (N, C, L) or (C, L); the result has the same.
+
+    Raises:
+        TypeError: if `input` is not float32 or float64.
+        ValueError: if p is not from 0 to 1 or the number of dimensions does not fit.
+
+    Source: Tompson et al., arXiv:1411.4280.
+    """
+    return _drop_channels("dropout1d", input, p, training, generator, 1)
+
+
+@op
+def dropout2d(input: Array, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Dropped:
+    """`dropout1d` for images: input (N, C, H, W) or (C, H, W)."""
+    return _drop_channels("dropout2d", input, p, training, generator, 2)
+
+
+@op
+def dropout3d(input: Array, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Dropped:
+    """`dropout1d` for volumes: input (N, C, D, H, W) or (C, D, H, W)."""
+    return _drop_channels("dropout3d", input, p, training, generator, 3)
