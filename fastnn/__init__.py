@@ -5,9 +5,9 @@
 
 Names, argument order, defaults and semantics are PyTorch's where PyTorch has the thing.
 """
+# ruff: noqa: F403 - the operations list their names in __all__
 
 import importlib
-from types import ModuleType
 
 from . import autograd, cpu, ops, random
 from ._version import __version__
@@ -34,9 +34,19 @@ half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
 bool = bool_
 
-_SUBMODULES = frozenset(
-    ("bench", "cli", "data", "diagnose", "memory", "models", "nn", "optim", "profiler", "reference", "train", "transforms")
-)
+__all__: list[str] = [
+    "Generator", "Tensor", "__version__", "autograd", "bool", "bool_", "cpu", "default_generator", "double",
+    "enable_grad", "float", "float16", "float32", "float64", "get_default_dtype", "get_num_threads", "get_rng_state",
+    "half", "initial_seed", "int", "int8", "int16", "int32", "int64", "is_grad_enabled", "long", "manual_seed",
+    "no_grad", "ops", "promote_types", "random", "seed", "set_default_dtype", "set_grad_enabled", "set_num_threads",
+    "set_rng_state", "short", "uint8",
+]  # fmt: skip
+__all__ += ops.__all__
+
+_SUBMODULES = {
+    "bench", "cli", "data", "diagnose", "memory", "models", "nn", "optim", "profiler", "reference", "train",
+    "transforms",
+}  # fmt: skip
 _FUNCTIONS = {"save": "serialization", "load": "serialization"}
 
 

@@ -246,7 +246,7 @@ class SampleGenerator:
         lower, upper = np.asarray(low, np.int64), np.asarray(high, np.int64)
         width = upper - lower
         if (width < 1).any():
-            raise ValueError(f"integers: expected low < high, got {low} and {high}")
+            raise ValueError(f"integers: expected low < high, got {lower} and {upper}")
         if k is not None and width.ndim:
             width = width[:, None]
         if k is not None and lower.ndim:

@@ -100,7 +100,7 @@ class TensorConversions(TensorOperators):
     def __len__(self) -> builtins.int:
         if self.data.ndim == 0:
             raise TypeError("len: a 0-dimensional tensor has no length")
-        return self.data.shape[0]
+        return int(self.data.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.data.ndim == 0:

@@ -21,9 +21,7 @@ def _formatter(values: Array) -> builtins.dict[str, object]:
     nonzero = finite[finite != 0]
     if np.array_equal(finite, np.ceil(finite)) and finite.max(initial=0) < 1e8:
         form = "{:.0f}."
-    elif nonzero.size and (
-        nonzero.max() / nonzero.min() > 1000 or nonzero.max() > 1e8 or nonzero.min() < 1e-4
-    ):
+    elif nonzero.size and (nonzero.max() / nonzero.min() > 1000 or nonzero.max() > 1e8 or nonzero.min() < 1e-4):
         form = f"{{:.{PRECISION}e}}"
     else:
         form = f"{{:.{PRECISION}f}}"

@@ -79,10 +79,10 @@ class Node:
 
 
 class Output(NamedTuple):
-    """The edge to output number `index` of a node with several outputs."""
+    """The edge to output `number` of a node with several outputs."""
 
     node: Node
-    index: int
+    number: int
 
 
 class Handle:
@@ -102,7 +102,7 @@ class Handle:
 
 def source(edge: Node | Output) -> tuple[Node, int]:
     """The node and the output number an edge stands for."""
-    return (edge, 0) if isinstance(edge, Node) else (edge.node, edge.index)
+    return (edge, 0) if isinstance(edge, Node) else (edge.node, edge.number)
 
 
 OWNERS: set[type] = {np.ndarray}
@@ -241,14 +241,16 @@ class _Pass:
 def _check(name: str, j: int, edge: Node | Output | Tensor, grads: Slots) -> None:
     """Make `grads[j]` an array of the dtype of the input it belongs to; raise if it has another shape."""
     gradient = grads[j]
+    shape: Any
+    dtype: Any
     if type(edge) is Node:
         shape, dtype = edge.shapes, edge.dtypes
     elif type(edge) is Output:
-        shape, dtype = edge.node.shapes[edge.index], edge.node.dtypes[edge.index]  # type: ignore[index]
+        shape, dtype = edge.node.shapes[edge.number], edge.node.dtypes[edge.number]
     else:
         shape, dtype = edge.data.shape, edge.data.dtype  # type: ignore[union-attr]
     if type(gradient) is not np.ndarray or gradient.dtype is not dtype:
-        grads[j] = gradient = np.asarray(gradient, dtype)  # type: ignore[arg-type]
+        grads[j] = gradient = np.asarray(gradient, dtype)
     if gradient.shape != shape:
         raise RuntimeError(
             f"backward of '{name}' returned a gradient of shape {gradient.shape} for input {j}, expected {shape}"
@@ -273,9 +275,7 @@ def apply_hooks(hooks: dict[int, Hook], grad: Array, name: str) -> Array:
         result = hook(Tensor(grad))
         if result is not None:
             if result.data.shape != grad.shape:
-                raise RuntimeError(
-                    f"hook on '{name}' returned shape {result.data.shape}, expected {grad.shape}"
-                )
+                raise RuntimeError(f"hook on '{name}' returned shape {result.data.shape}, expected {grad.shape}")
             grad = result.data
     return grad
 

@@ -11,12 +11,13 @@ import functools
 OPS = {}
 """Every operation by name; `op` fills it. Tensor's operators look it up when they are called."""
 
-METHODS = (
+METHODS = (  # noqa: SIM905 - as a list it would take 150 lines
     # elementwise
     "abs acos add asin atan atan2 bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp clip cos cosh div "
-    "divide eq erf exp expm1 floor floor_divide fmod ge gt isfinite isinf isnan le lerp log log10 log1p log2 "
-    "logical_and logical_not logical_or logical_xor lt maximum minimum mul multiply ne neg negative pow "
-    "reciprocal remainder round rsqrt sign sin sinh sqrt square sub subtract tan true_divide trunc where "
+    "divide eq equal exp expm1 floor floor_divide fmod ge gt allclose isclose isfinite isinf isnan le lerp log "
+    "log10 log1p log2 logical_and logical_not logical_or logical_xor lt maximum minimum mul multiply ne neg "
+    "negative pow reciprocal remainder round rsqrt sign sin sinh sqrt square sub subtract tan true_divide "
+    "trunc "
     # activation
     "relu sigmoid tanh softmax log_softmax "
     # linear
@@ -27,10 +28,11 @@ METHODS = (
     "broadcast_to chunk diag expand expand_as flatten flip movedim permute repeat reshape roll split squeeze "
     "swapaxes t tile transpose tril triu unbind unflatten unsqueeze view "
     # index
-    "argsort gather index_select masked_fill masked_select nonzero scatter_add sort take_along_dim topk "
+    "argsort gather index_select masked_fill masked_select nonzero scatter scatter_add sort take_along_dim "
+    "topk "
     # create
     "normal_ uniform_ "
-    # copies
+    # copy
     "clone contiguous to"
 ).split()
 

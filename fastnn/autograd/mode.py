@@ -43,7 +43,7 @@ class _Switch(ContextDecorator):
         MODE.recording = self._previous.pop()
 
 
-class no_grad(_Switch):  # noqa: N801 - PyTorch's name
+class no_grad(_Switch):
     """Context manager and decorator under which nothing is recorded: results need no gradient.
 
     Example:
@@ -55,13 +55,13 @@ class no_grad(_Switch):  # noqa: N801 - PyTorch's name
     _recording = False
 
 
-class enable_grad(_Switch):  # noqa: N801 - PyTorch's name
+class enable_grad(_Switch):
     """Context manager and decorator under which operations are recorded, even inside `no_grad`."""
 
     _recording = True
 
 
-class set_grad_enabled(_Switch):  # noqa: N801 - PyTorch's name
+class set_grad_enabled(_Switch):
     """Turn recording on or off in this thread: at once, and back again when used as a context or decorator.
 
     Args:

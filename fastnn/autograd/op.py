@@ -62,17 +62,14 @@ def _shares(array: Array, data: Array) -> bool:
     return array is data or data.base is array or (base is not None and (base is data or base is data.base))
 
 
-def _record(
-    signature: Signature, tensors: Sequence[Any], backward: Backward, outputs: Tensor | list[Tensor]
-) -> None:
+def _record(signature: Signature, tensors: Sequence[Any], backward: Backward, outputs: Tensor | list[Tensor]) -> None:
     """Put the operation on the tape."""
     edges: list[Edge] = [
-        tensor._edge or tensor if isinstance(tensor, Tensor) and tensor.requires_grad else None
-        for tensor in tensors
+        tensor._edge or tensor if isinstance(tensor, Tensor) and tensor.requires_grad else None for tensor in tensors
     ]
     if len(edges) < signature.width:
         edges.extend([None] * (signature.width - len(edges)))
-    closure = backward.__closure__  # type: ignore[attr-defined]
+    closure = backward.__closure__
     if isinstance(outputs, Tensor):
         saved = _saved(closure, (*tensors, outputs)) if closure else None
         outputs._edge = Node(signature.name, backward, edges, saved, outputs.data.shape, outputs.data.dtype)
@@ -122,7 +119,7 @@ def _general(function: Callable[..., Any], signature: Signature) -> Callable[...
             raise TypeError(f"{name}: expected at most {limit} positional arguments, got {len(args)}")
         arrays = []
         wanted = False
-        for kind, value in zip(repeat(ARRAY) if variadic else kinds, args):  # noqa: B905 - the rest is default
+        for kind, value in zip(repeat(ARRAY) if variadic else kinds, args):
             if not kind:
                 arrays.append(value)
             elif isinstance(value, Tensor):
@@ -169,15 +166,13 @@ def _binary(function: Callable[..., Any], signature: Signature) -> Callable[...,
         if not isinstance(a, Tensor) or b is _MISSING:
             given = [each for each in (a, b) if each is not _MISSING]
             return general(*given, *args, **options)
-        x = a.data
+        x, z = a.data, b
         wanted = a.requires_grad
         if isinstance(b, Tensor):
             z = b.data
             if b.requires_grad:
                 wanted = True
-        elif scalar and (type(b) is float or type(b) is int):
-            z = b
-        else:
+        elif not (scalar and (type(b) is float or type(b) is int)):
             return general(a, b, *args, **options)
         y, backward = function(x, z, *args, **options)
         if type(y) is not _ndarray or y.base is not None or y is x or y is z:
@@ -203,10 +198,6 @@ def op(function: Callable[..., tuple[Array, Backward | None]]) -> Callable[..., 
 def op(
     function: Callable[..., tuple[tuple[Array, ...], Backward | None]],
 ) -> Callable[..., tuple[Tensor, ...]]: ...
-
-
-@overload
-def op(function: Callable[..., tuple[Any, Backward | None]]) -> Callable[..., Any]: ...
 
 
 def op(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -305,9 +305,7 @@ def _rebuild(kind: type[Tensor], data: Array, requires_grad: bool, state: dict[s
     return tensor
 
 
-def root(
-    name: str, tensor: Tensor, gradient: npt.ArrayLike | None, create_graph: bool
-) -> tuple[Edge, Array]:
+def root(name: str, tensor: Tensor, gradient: npt.ArrayLike | None, create_graph: bool) -> tuple[Edge, Array]:
     """Where a backward pass from `tensor` starts, and the gradient it starts with.
 
     Raises:

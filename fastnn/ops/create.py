@@ -43,9 +43,7 @@ def _converted(name: str, obj: Any, dtype: npt.DTypeLike | None) -> Array:
     array = np.asarray(obj)
     if dtype is None:
         typed = isinstance(first, Tensor | np.ndarray | np.generic) or hasattr(first, "__array__")
-        if array.dtype.kind == "f" and not typed:
-            dtype = get_default_dtype()
-        elif array.size == 0 and not typed:
+        if not typed and (array.dtype.kind == "f" or array.size == 0):
             dtype = get_default_dtype()
         else:
             dtype = array.dtype.newbyteorder("=")
@@ -193,7 +191,8 @@ def arange(
     integers = all(isinstance(bound, int) for bound in (first, last, step))
     kind = as_dtype(dtype, "arange") if dtype is not None else np.dtype(np.int64) if integers else get_default_dtype()
     count = math.ceil((last - first) / step)
-    values = first + step * np.arange(count, dtype=np.int64 if integers else np.float64)
+    steps: Array = np.arange(count)
+    values = first + step * steps
     return _made("arange", values.astype(kind), requires_grad, device)
 
 
@@ -290,11 +289,15 @@ def randint(
     if size is None:
         if high is None or isinstance(high, int):
             raise TypeError("randint: expected a size")
-        low, high, size = 0, low, high
-    if high is None or not isinstance(high, int) or low >= high:
-        raise ValueError(f"randint: expected low < high, got {low} and {high}")
+        first, last, shape = 0, low, high
+    elif isinstance(high, int):
+        first, last, shape = low, high, size
+    else:
+        raise TypeError(f"randint: expected an integer for high, got {high!r}")
+    if first >= last:
+        raise ValueError(f"randint: expected low < high, got {first} and {last}")
     kind = np.dtype(np.int64) if dtype is None else as_dtype(dtype, "randint")
-    values = generator_for(generator).rng().integers(low, high, tuple(size))
+    values = generator_for(generator).rng().integers(first, last, tuple(shape))
     return _made("randint", np.asarray(values).astype(kind, copy=False), False, device)
 
 

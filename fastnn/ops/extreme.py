@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +62,6 @@ def _pick(name: str, x: Array, largest: bool, dim: int, keepdim: bool) -> tuple[
     return Extremes(values.reshape(result_shape), places.reshape(result_shape)), backward
 
 
-@op
 def _max(input: Array, dim: int | None = None, keepdim: bool = False) -> tuple[Any, Backward]:
     """The operation behind `max`."""
     if dim is None:
@@ -69,12 +69,15 @@ def _max(input: Array, dim: int | None = None, keepdim: bool = False) -> tuple[A
     return _pick("max", input, True, dim, keepdim)
 
 
-@op
 def _min(input: Array, dim: int | None = None, keepdim: bool = False) -> tuple[Any, Backward]:
     """The operation behind `min`."""
     if dim is None:
         return _spread("min", input, np.minimum, None, False)
     return _pick("min", input, False, dim, keepdim)
+
+
+_largest: Callable[..., Any] = op(_max)
+_smallest: Callable[..., Any] = op(_min)
 
 
 @dims
@@ -94,7 +97,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         IndexError: if the dimension is out of range.
         ValueError: if there are no elements.
     """
-    return maximum(input, dim) if isinstance(dim, Tensor) else _max(input, dim, keepdim)
+    return maximum(input, dim) if isinstance(dim, Tensor) else _largest(input, dim, keepdim)
 
 
 @dims
@@ -114,7 +117,7 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         IndexError: if the dimension is out of range.
         ValueError: if there are no elements.
     """
-    return minimum(input, dim) if isinstance(dim, Tensor) else _min(input, dim, keepdim)
+    return minimum(input, dim) if isinstance(dim, Tensor) else _smallest(input, dim, keepdim)
 
 
 @op
@@ -152,7 +155,7 @@ def amin(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, B
 def _place(name: str, x: Array, largest: bool, dim: int | None, keepdim: bool) -> Array:
     axes = axes_of(name, dim, x.ndim)
     _need_elements(name, x, axes)
-    axis = None if dim is None or not axes else axes[0]
+    axis: Any = None if dim is None or not axes else axes[0]
     return np.asarray(x.argmax(axis, keepdims=keepdim) if largest else x.argmin(axis, keepdims=keepdim))
 
 
@@ -245,9 +248,7 @@ def argsort(input: Array, dim: int = -1, descending: bool = False, stable: bool 
 
 @op
 @dims
-def topk(
-    input: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> tuple[Extremes, Backward]:
+def topk(input: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Extremes, Backward]:
     """The `k` largest (or smallest) elements along a dimension, largest (smallest) first, and their places.
 
     Args:

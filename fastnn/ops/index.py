@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import EllipsisType
 from typing import Any
 
@@ -16,6 +17,10 @@ __all__ = [
     "gather", "getitem", "index_put", "index_select", "masked_fill", "masked_select", "nonzero", "one_hot", "scatter",
     "scatter_add", "take_along_dim",
 ]  # fmt: skip
+
+
+add_at: Callable[[Array, Any, Array], None] = np.add.at
+"""`add_at(x, key, values)`: `x[key] += values`, with the values for one place adding up."""
 
 
 def _is_basic(key: Any) -> bool:
@@ -53,7 +58,7 @@ def getitem(input: Array, key: Any) -> tuple[Array, Backward]:
     def backward(dy: Array, needs: Needs) -> Grads:
         dx = np.zeros(shape, dy.dtype)
         if _may_repeat(key):
-            np.add.at(dx, key, dy)
+            add_at(dx, key, dy)
         else:
             dx[key] = dy
         return (dx,)
@@ -140,7 +145,7 @@ def gather(input: Array, dim: int, index: Array) -> tuple[Array, Backward]:
 
     def backward(dy: Array, needs: Needs) -> Grads:
         dx = np.zeros(shape, dy.dtype)
-        np.add.at(dx, _grid(index, axis), dy)
+        add_at(dx, _grid(index, axis), dy)
         return dx, None
 
     return input[_grid(index, axis)], backward
@@ -167,7 +172,7 @@ def scatter_add(input: Array, dim: int, index: Array, src: Array) -> tuple[Array
     axis, shape = _axis("scatter_add", dim, input.ndim), src.shape
     inner = _inner("scatter_add", input, axis, index, src)
     y = input.copy()
-    np.add.at(y, _grid(index, axis), src[inner].astype(y.dtype, copy=False))
+    add_at(y, _grid(index, axis), src[inner].astype(y.dtype, copy=False))
 
     def backward(dy: Array, needs: Needs) -> Grads:
         ds = np.zeros(shape, dy.dtype)
@@ -246,7 +251,7 @@ def index_select(input: Array, dim: int, index: Array) -> tuple[Array, Backward]
 
     def backward(dy: Array, needs: Needs) -> Grads:
         dx = np.zeros(shape, dy.dtype)
-        np.add.at(dx, key, dy)
+        add_at(dx, key, dy)
         return dx, None
 
     return input[key], backward
@@ -272,14 +277,14 @@ def take_along_dim(input: Array, indices: Array, dim: int | None = None) -> tupl
     places = indices.reshape(-1) if dim is None else indices
     if places.ndim != x.ndim:
         raise ValueError(f"take_along_dim: indices of shape {indices.shape} for a tensor of shape {shape}")
-    wanted = list(np.broadcast_shapes(x.shape[:axis] + (1,) + x.shape[axis + 1 :], places.shape))
+    wanted = list(np.broadcast_shapes((*x.shape[:axis], 1, *x.shape[axis + 1 :]), places.shape))
     wanted[axis] = places.shape[axis]
     places = np.broadcast_to(places, wanted)
     source = np.broadcast_to(x, [*wanted[:axis], x.shape[axis], *wanted[axis + 1 :]])
 
     def backward(dy: Array, needs: Needs) -> Grads:
         dx = np.zeros(source.shape, dy.dtype)
-        np.add.at(dx, _grid(places, axis), dy)
+        add_at(dx, _grid(places, axis), dy)
         return unbroadcast(dx, x.shape).reshape(shape), None
 
     return np.take_along_axis(source, places, axis), backward

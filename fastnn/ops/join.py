@@ -12,9 +12,12 @@ import numpy as np
 from ..autograd import Array, Backward, Grads, Needs, Tensor, op
 from ..autograd.dtype import result_type
 from ..dims import dims as aliases
+from .index import add_at
 from .shape import Sizes, _axis, sizes_of
 
-__all__ = ["cat", "chunk", "concat", "concatenate", "hstack", "pad", "repeat", "split", "stack", "tile", "unbind", "vstack"]
+__all__ = [
+    "cat", "chunk", "concat", "concatenate", "hstack", "pad", "repeat", "split", "stack", "tile", "unbind", "vstack",
+]  # fmt: skip
 
 
 def _promoted(tensors: tuple[Array, ...]) -> list[Array]:
@@ -94,14 +97,13 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors side by side: `cat` along the second dimension, along the only one of vectors."""
-    return cat([x.reshape(1) if x.ndim == 0 else x for x in tensors], min(1, tensors[0].ndim - 1) if tensors[0].ndim else 0)
+    lines = [x.reshape(1) if x.ndim == 0 else x for x in tensors]
+    return cat(lines, 0 if lines and lines[0].ndim == 1 else 1)
 
 
 @op
 @aliases
-def split(
-    input: Array, split_size_or_sections: Sizes, dim: int = 0
-) -> tuple[tuple[Array, ...], Backward]:
+def split(input: Array, split_size_or_sections: Sizes, dim: int = 0) -> tuple[tuple[Array, ...], Backward]:
     """A tensor cut into pieces along a dimension; the pieces are views.
 
     Args:
@@ -240,7 +242,7 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
     def backward(dy: Array, needs: Needs) -> Grads:
         for axis, place in places.items():
             dx = np.zeros((*dy.shape[:axis], shape[axis], *dy.shape[axis + 1 :]), dy.dtype)
-            np.add.at(dx, (slice(None),) * axis + (place,), dy)
+            add_at(dx, (slice(None),) * axis + (place,), dy)
             dy = dx
         return (dy,)
 
@@ -255,10 +257,10 @@ def _border_places(shape: tuple[int, ...], axis: int, widths: tuple[int, int], m
         raise ValueError(f"pad: a {mode} border of {widths} is too wide for dimension {axis} of {shape}")
     place = np.arange(-before, length + after)
     if mode == "replicate":
-        return place.clip(0, length - 1)
+        return np.clip(place, 0, length - 1)
     if mode == "circular":
         return place % length
-    return (length - 1) - np.abs((length - 1) - np.abs(place))
+    return np.asarray((length - 1) - np.abs((length - 1) - np.abs(place)))
 
 
 def _constant_border(x: Array, borders: dict[int, tuple[int, int]], value: Any) -> tuple[Array, Backward]:

@@ -134,5 +134,3 @@ def _compact(x: Array) -> Array:
     y: Array = _C.empty(x.shape, x.dtype)
     np.copyto(y, x)
     return y
-
-

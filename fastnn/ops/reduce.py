@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +18,10 @@ __all__ = ["all", "any", "count_nonzero", "cumsum", "logsumexp", "mean", "norm",
 
 Dim: TypeAlias = int | Sequence[int] | None
 _quiet = np.errstate(all="ignore")
+_sum: Callable[..., Any] = np.add.reduce  # without the cost of numpy.sum's wrappers
+_product: Callable[..., Any] = np.multiply.reduce
+_all: Callable[..., Any] = np.logical_and.reduce
+_any: Callable[..., Any] = np.logical_or.reduce
 
 
 def axes_of(name: str, dim: Dim, ndim: int) -> tuple[int, ...]:
@@ -87,7 +91,7 @@ def sum(
         return (np.broadcast_to(expand_back(dy, axes, keepdim), shape),)
 
     kind = np.int64 if x.dtype.kind != "f" else x.dtype
-    return np.add.reduce(x, axis=axes, keepdims=keepdim, dtype=kind), backward
+    return _sum(x, axis=axes, keepdims=keepdim, dtype=kind), backward
 
 
 @op
@@ -115,7 +119,7 @@ def mean(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, B
     def backward(dy: Array, needs: Needs) -> Grads:
         return (np.broadcast_to(expand_back(dy / count, axes, keepdim), shape),)
 
-    return np.add.reduce(input, axis=axes, keepdims=keepdim) / count, backward
+    return _sum(input, axis=axes, keepdims=keepdim) / count, backward
 
 
 def _moments(
@@ -129,10 +133,10 @@ def _moments(
         correction = 1.0 if unbiased is None else float(unbiased)
     axes = axes_of(name, dim, x.ndim)
     count = _count(x.shape, axes)
-    center = np.add.reduce(x, axis=axes, keepdims=True) / x.dtype.type(count)
+    center = _sum(x, axis=axes, keepdims=True) / x.dtype.type(count)
     distance = x - center
     divisor = max(count - correction, 0.0)
-    variance = np.add.reduce(distance * distance, axis=axes, keepdims=True) / x.dtype.type(divisor)
+    variance = _sum(distance * distance, axis=axes, keepdims=True) / x.dtype.type(divisor)
     return variance, axes, center, divisor
 
 
@@ -245,7 +249,7 @@ def prod(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, B
         others = (before * after).reshape(turned.shape).transpose(np.argsort([*kept, *axes]))
         return (others * expand_back(dy, axes, keepdim),)
 
-    return np.multiply.reduce(input, axis=axes, keepdims=keepdim, dtype=kind), backward
+    return _product(input, axis=axes, keepdims=keepdim, dtype=kind), backward
 
 
 @op
@@ -266,7 +270,7 @@ def logsumexp(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Arr
     axes = axes_of("logsumexp", dim, x.ndim)
     top = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
-    y = np.log(np.add.reduce(np.exp(x - top), axis=axes, keepdims=True)) + top
+    y = np.log(_sum(np.exp(x - top), axis=axes, keepdims=True)) + top
 
     def backward(dy: Array, needs: Needs) -> Grads:
         return (np.exp(x - y) * expand_back(dy, axes, keepdim),)
@@ -297,18 +301,18 @@ def norm(input: Array, p: float | str | None = "fro", dim: Dim = None, keepdim: 
     _need_float("norm", input)
     if p not in ("fro", None) and not isinstance(p, int | float):
         raise ValueError(f"norm: expected p to be a number or 'fro', got {p!r}")
-    power = 2.0 if p in ("fro", None) else float(p)  # type: ignore[arg-type]
+    power = 2.0 if p in ("fro", None) else float(p)
     axes = axes_of("norm", dim, input.ndim)
     size = np.abs(input)
     options: dict[str, Any] = {"axis": axes, "keepdims": True}
     if math.isinf(power):
         y = np.maximum.reduce(size, **options) if power > 0 else np.minimum.reduce(size, **options)
     elif power == 0:
-        y = np.add.reduce((size != 0).astype(input.dtype), **options)
+        y = _sum((size != 0).astype(input.dtype), **options)
     elif power == 2:
-        y = np.sqrt(np.add.reduce(input * input, **options))
+        y = np.sqrt(_sum(input * input, **options))
     else:
-        y = np.power(np.add.reduce(np.power(size, power), **options), 1 / power)
+        y = np.power(_sum(np.power(size, power), **options), 1 / power)
 
     def backward(dy: Array, needs: Needs) -> Grads:
         outer = expand_back(dy, axes, keepdim)
@@ -316,7 +320,7 @@ def norm(input: Array, p: float | str | None = "fro", dim: Dim = None, keepdim: 
             return (np.zeros_like(input),)
         if math.isinf(power):
             chosen = np.abs(input) == y
-            return (np.sign(input) * chosen * (outer / np.add.reduce(chosen, **options)),)
+            return (np.sign(input) * chosen * (outer / _sum(chosen, **options)),)
         if power == 2:
             return (input * np.where(y == 0, 0, outer / y),)
         ratio = np.where(y == 0, 0, np.abs(input) / y)
@@ -359,7 +363,7 @@ def all(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, No
         dim: dimension or dimensions to reduce, all by default.
         keepdim: keep them with length 1.
     """
-    return np.logical_and.reduce(input, axis=axes_of("all", dim, input.ndim), keepdims=keepdim), None
+    return _all(input, axis=axes_of("all", dim, input.ndim), keepdims=keepdim), None
 
 
 @op
@@ -372,7 +376,7 @@ def any(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, No
         dim: dimension or dimensions to reduce, all by default.
         keepdim: keep them with length 1.
     """
-    return np.logical_or.reduce(input, axis=axes_of("any", dim, input.ndim), keepdims=keepdim), None
+    return _any(input, axis=axes_of("any", dim, input.ndim), keepdims=keepdim), None
 
 
 @op
@@ -384,4 +388,4 @@ def count_nonzero(input: Array, dim: Dim = None) -> tuple[Array, None]:
         input: values.
         dim: dimension or dimensions to count over, all by default.
     """
-    return np.add.reduce(input != 0, axis=axes_of("count_nonzero", dim, input.ndim), dtype=np.int64), None
+    return _sum(input != 0, axis=axes_of("count_nonzero", dim, input.ndim), dtype=np.int64), None

@@ -16,7 +16,7 @@ from .broadcast import as_float
 
 __all__ = [
     "abs", "absolute", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "exp", "exp2", "expm1",
-    "floor", "log", "log10", "log1p", "log2", "neg", "negative", "reciprocal", "round", "rsqrt", "sign", "sin", "sinh",
+    "floor", "log", "log1p", "log2", "log10", "neg", "negative", "reciprocal", "round", "rsqrt", "sign", "sin", "sinh",
     "sqrt", "square", "tan", "trunc",
 ]  # fmt: skip
 
