@@ -22,6 +22,9 @@ enum fnn_conv_algorithm { FNN_CONV_AUTO = 0, FNN_CONV_IM2COL = 1, FNN_CONV_DIREC
 /* Tiles that go through Winograd's transforms and products together: two full heights of the product tile. */
 #define FNN_WINO_TILES 24
 
+/* The same for the weight gradient, which reads and writes all its sums once for every block of tiles. */
+#define FNN_WINO_GRAD_TILES 48
+
 /* The steps, in elements, of a matrix-product tile whose inner dimension is `runs` runs of k: run q of A starts at
  * a + q * a_run, of B at b + q * b_run. A plain product has one run; a convolution has one for each filter row. */
 typedef struct {

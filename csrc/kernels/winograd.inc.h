@@ -13,6 +13,7 @@
 #define WINO_A2 (WINO_A * WINO_A)
 #define WINO_B2 (WINO_B * WINO_B)
 #define WINO_STEP (FNN_WINO_TILES + 1)
+#define WINO_GRAD_STEP (FNN_WINO_GRAD_TILES + 1)
 
 /* ---- one-dimensional transforms ---- */
 
@@ -99,7 +100,8 @@ ALWAYS_INLINE void wino_patch(const int size, const real *image, int64_t h, int6
         }
 }
 
-ALWAYS_INLINE void wino_input_half(const int half, const vr_unaligned *d, int64_t row, int64_t pixel, real *v)
+ALWAYS_INLINE void wino_input_half(const int half, const int step, const vr_unaligned *d, int64_t row, int64_t pixel,
+                                   real *v)
 {
     vr t[3 * 6];
 #pragma GCC unroll 6
@@ -117,27 +119,41 @@ ALWAYS_INLINE void wino_input_half(const int half, const vr_unaligned *d, int64_
         wino_bt(1, t + 6 * i, 1, o + 3, 1);
 #pragma GCC unroll 6
         for (int j = 0; j < 6; j++)
-            v_store(v + ((half * 3 + i) * 6 + j) * WINO_STEP * VL, o[j]);
+            v_store(v + ((half * 3 + i) * 6 + j) * step * VL, o[j]);
     }
 }
 
-/* v[block][xi][.][lane] = (B^T d B)[xi] of the 6x6 patch at (y, x) of an image (h, w, c), for every block of VL
- * channels; v points at the tile's place in the first block. */
-static void KERNEL(wino_input)(const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x, real *v)
+ALWAYS_INLINE void wino_input_tile(const int step, const real *image, int64_t h, int64_t w, int64_t c, int64_t y,
+                                   int64_t x, int64_t channels, real *v)
 {
     bool inside = y >= 0 && x >= 0 && y + 6 <= h && x + 6 <= w;
-    for (int64_t c0 = 0; c0 < c; c0 += VL, v += 36 * WINO_STEP * VL) {
-        if (inside && c0 + VL <= c) {
+    for (int64_t c0 = 0; c0 < channels; c0 += VL, v += 36 * step * VL) {
+        if (inside && c0 + VL <= channels) {
             const vr_unaligned *d = (const vr_unaligned *)(image + (y * w + x) * c + c0);
-            wino_input_half(0, d, w * c, c, v);
-            wino_input_half(1, d, w * c, c, v);
+            wino_input_half(0, step, d, w * c, c, v);
+            wino_input_half(1, step, d, w * c, c, v);
         } else {
             vr patch[36];
-            wino_patch(6, image + c0, h, w, c, y, x, c - c0 < VL ? c - c0 : VL, patch);
-            wino_input_half(0, (const vr_unaligned *)patch, 6 * VL, VL, v);
-            wino_input_half(1, (const vr_unaligned *)patch, 6 * VL, VL, v);
+            wino_patch(6, image + c0, h, w, c, y, x, channels - c0 < VL ? channels - c0 : VL, patch);
+            wino_input_half(0, step, (const vr_unaligned *)patch, 6 * VL, VL, v);
+            wino_input_half(1, step, (const vr_unaligned *)patch, 6 * VL, VL, v);
         }
     }
+}
+
+/* v[block][xi][.][lane] = (B^T d B)[xi] of the 6x6 patch at (y, x) of an image (h, w, c), for the first `channels` in
+ * blocks of VL; v points at the tile's place in the first block. */
+static void KERNEL(wino_input)(const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x,
+                               int64_t channels, real *v)
+{
+    wino_input_tile(WINO_STEP, image, h, w, c, y, x, channels, v);
+}
+
+/* The same for the weight gradient, whose blocks of tiles are longer. */
+static void KERNEL(wino_input_grad)(const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x,
+                                    int64_t channels, real *v)
+{
+    wino_input_tile(WINO_GRAD_STEP, image, h, w, c, y, x, channels, v);
 }
 
 /* The 4x4 outputs at (y, x) of an image (h, w, k), `cols` channels from `image` on, from m[xi][.][width]. */
@@ -190,7 +206,7 @@ static void KERNEL(wino_grad)(const real *image, int64_t h, int64_t w, int64_t k
             wino_a(t + 4 * i, 1, o, 1);
 #pragma GCC unroll 6
             for (int j = 0; j < 6; j++)
-                v_store(d + (i * 6 + j) * WINO_STEP * width, o[j]);
+                v_store(d + (i * 6 + j) * WINO_GRAD_STEP * width, o[j]);
         }
     }
 }
@@ -252,14 +268,15 @@ static void KERNEL(wino_products)(int64_t blocks, int64_t tiles, const real *v, 
         }
 }
 
-/* s[xi][c][0..width) += sum_t v[c][xi][t] d[xi][t][0..width) for t < tiles, c < blocks * VL; s's rows are s_step long */
+/* s[xi][c][0..width) += sum_t v[c][xi][t] d[xi][t][0..width) for t < tiles, c < blocks * VL; element (xi, c, k) of s is
+ * s[xi * s_xi + c * s_step + k]. */
 static void KERNEL(wino_products_grad)(int64_t blocks, int64_t tiles, const real *v, const real *d, int64_t width,
-                                       int64_t s_step, real *s)
+                                       int64_t s_xi, int64_t s_step, real *s)
 {
     enum { HEIGHT = GEMM_ROWS < 8 ? 4 : 8, PART = VL < HEIGHT ? VL : HEIGHT }; /* divides VL, fits the tile */
     fnn_tile tile = {.k = tiles, .runs = 1, .a_step = VL, .b_step = width, .c_step = s_step};
-    for (int64_t xi = 0; xi < 36; xi++, d += WINO_STEP * width, s += blocks * VL * s_step)
+    for (int64_t xi = 0; xi < 36; xi++, d += WINO_GRAD_STEP * width, s += s_xi)
         for (int64_t c = 0; c < blocks * VL; c += PART)
-            KERNEL(gemm_cols)(&tile, v + (c / VL * 36 + xi) * WINO_STEP * VL + c % VL, d, NULL, s + c * s_step, PART,
+            KERNEL(gemm_cols)(&tile, v + (c / VL * 36 + xi) * WINO_GRAD_STEP * VL + c % VL, d, NULL, s + c * s_step, PART,
                               (int)width, 1);
 }

@@ -36,22 +36,16 @@ static inline int64_t wino_place(const wino_plan *p, int64_t t, int64_t *y, int6
     return t / (p->tiles_x * p->tiles_y);
 }
 
-static void wino_inputs(const wino_plan *p, int64_t first, int64_t count, real *v)
-{
-    int64_t y, x;
-    for (int64_t t = 0; t < count; t++) {
-        int64_t n = wino_place(p, first + t, &y, &x);
-        K->wino_input(p->in + n * p->ih * p->iw * p->c, p->ih, p->iw, p->c, y - p->pad_y, x - p->pad_x,
-                      v + t * K->lanes);
-    }
-}
-
 static void wino_task(void *context, int64_t index, int thread)
 {
     const wino_plan *p = context;
     real *v = p->scratch + thread * p->scratch_reals, *m = v + p->v_reals;
     int64_t first = index * FNN_WINO_TILES, count = min_int(FNN_WINO_TILES, p->tiles - first), y, x;
-    wino_inputs(p, first, count, v);
+    for (int64_t t = 0; t < count; t++) {
+        int64_t n = wino_place(p, first + t, &y, &x);
+        K->wino_input(p->in + n * p->ih * p->iw * p->c, p->ih, p->iw, p->c, y - p->pad_y, x - p->pad_x, p->c,
+                      v + t * K->lanes);
+    }
     for (int64_t panel = 0; panel < p->panels; panel++) {
         int64_t k0 = panel * p->width;
         K->wino_products(p->blocks, count, v, p->u + panel * p->blocks * 36 * K->lanes * p->width, p->width, m);
@@ -133,34 +127,77 @@ static int conv_winograd_bwd_x(const fnn_conv_shape *s, const real *dy, const re
     return wino_run(&p, s, w, direct_pack_bwd_x_task);
 }
 
-/* ---- backward, weight: blocks of tiles are summed into s[xi][c][k], one partial s for each chunk of tiles ---- */
+/* ---- backward, weight ----
+ *
+ * Blocks of tiles are summed into s[xi][c][k]. A task owns a part of s, some blocks of c by some panels of k, small
+ * enough to stay in the second-level cache with the transformed tiles that it needs, and a chunk of the tiles; every
+ * chunk sums into an s of its own. */
 
-#define WINO_GROUP_REALS 327680 /* of a task's part of s: stays in the second-level cache */
-#define WINO_CHUNKS 8
-#define WINO_CHUNK_TILES 192    /* at least, so that clearing and adding a partial s is a small part */
+#define WINO_CACHE_REALS 425000 /* of a task's part of s and its transformed tiles */
+#define WINO_C_REALS 147456     /* of its transformed input */
+#define WINO_TASKS 8            /* wanted: enough to share out */
+#define WINO_CHUNK_TILES 192    /* at least, so that clearing and adding an s is a small part */
 
 typedef struct {
     wino_plan p;
     const real *dy;
-    int64_t chunk, chunks, group, groups, partial_reals;
+    int64_t c_group, c_groups, k_group, k_groups; /* blocks of c, panels of k */
+    int64_t chunk, chunks, rows, step, partial_reals;
     real *partial;
 } wino_w_plan;
+
+static void wino_w_cut(wino_w_plan *w)
+{
+    wino_plan *p = &w->p;
+    wino_cut(p);
+    int64_t block = 36 * (FNN_WINO_GRAD_TILES + 1) * K->lanes, panel = 36 * (FNN_WINO_GRAD_TILES + 1) * p->width;
+    w->rows = p->blocks * K->lanes;
+    w->step = p->panels * p->width;
+    w->partial_reals = 36 * w->rows * w->step;
+    w->c_group = min_int(max_int(WINO_C_REALS / block, 1), p->blocks);
+    w->c_groups = ceil_div(p->blocks, w->c_group);
+    w->c_group = ceil_div(p->blocks, w->c_groups);
+    int64_t left = WINO_CACHE_REALS - w->c_group * block - panel, sums = 36 * w->c_group * K->lanes * p->width;
+    w->k_group = min_int(max_int(left / sums, 1), p->panels);
+    w->k_groups = ceil_div(p->panels, w->k_group);
+    w->k_group = ceil_div(p->panels, w->k_groups);
+    int64_t chunks = ceil_div(WINO_TASKS, w->c_groups * w->k_groups);
+    chunks = min_int(chunks, max_int(p->tiles / WINO_CHUNK_TILES, 1));
+    w->chunk = round_up(ceil_div(p->tiles, chunks), FNN_WINO_GRAD_TILES);
+    w->chunks = ceil_div(p->tiles, w->chunk);
+    p->v_reals = w->c_group * block;
+    p->scratch_reals = p->v_reals + panel;
+}
+
+static void wino_w_inputs(const wino_w_plan *w, int64_t first, int64_t count, int64_t c0, real *v)
+{
+    const wino_plan *p = &w->p;
+    int64_t channels = min_int(w->c_group * K->lanes, p->c - c0), y, x;
+    for (int64_t t = 0; t < count; t++) {
+        int64_t n = wino_place(p, first + t, &y, &x);
+        K->wino_input_grad(p->in + n * p->ih * p->iw * p->c + c0, p->ih, p->iw, p->c, y - p->pad_y, x - p->pad_x,
+                           channels, v + t * K->lanes);
+    }
+}
 
 static void wino_w_task(void *context, int64_t index, int thread)
 {
     const wino_w_plan *w = context;
     const wino_plan *p = &w->p;
-    int64_t chunk = index / w->groups, first_panel = index % w->groups * w->group;
-    int64_t last_panel = min_int(first_panel + w->group, p->panels), y, x;
-    int64_t rows = p->blocks * K->lanes, step = p->panels * p->width;
+    int64_t k_at = index % w->k_groups, c_at = index / w->k_groups % w->c_groups;
+    int64_t chunk = index / w->k_groups / w->c_groups, y, x;
+    int64_t first_panel = k_at * w->k_group, last_panel = min_int(first_panel + w->k_group, p->panels);
+    int64_t c0 = c_at * w->c_group * K->lanes, blocks = min_int(w->c_group, p->blocks - c_at * w->c_group);
     real *v = p->scratch + thread * p->scratch_reals, *d = v + p->v_reals;
-    real *s = w->partial + chunk * w->partial_reals;
-    for (int64_t i = 0; i < 36 * rows; i++)
-        memset(s + i * step + first_panel * p->width, 0, sizeof(real) * (size_t)((last_panel - first_panel) * p->width));
+    real *s = w->partial + chunk * w->partial_reals + c0 * w->step;
+    size_t cleared = sizeof(real) * (size_t)((last_panel - first_panel) * p->width);
+    for (int64_t xi = 0; xi < 36; xi++)
+        for (int64_t c = 0; c < blocks * K->lanes; c++)
+            memset(s + (xi * w->rows + c) * w->step + first_panel * p->width, 0, cleared);
     int64_t end = min_int((chunk + 1) * w->chunk, p->tiles);
-    for (int64_t first = chunk * w->chunk; first < end; first += FNN_WINO_TILES) {
-        int64_t count = min_int(FNN_WINO_TILES, end - first);
-        wino_inputs(p, first, count, v);
+    for (int64_t first = chunk * w->chunk; first < end; first += FNN_WINO_GRAD_TILES) {
+        int64_t count = min_int(FNN_WINO_GRAD_TILES, end - first);
+        wino_w_inputs(w, first, count, c0, v);
         for (int64_t panel = first_panel; panel < last_panel; panel++) {
             int64_t k0 = panel * p->width;
             for (int64_t t = 0; t < count; t++) {
@@ -168,41 +205,44 @@ static void wino_w_task(void *context, int64_t index, int thread)
                 K->wino_grad(w->dy + n * p->oh * p->ow * p->k + k0, p->oh, p->ow, p->k, y, x, p->k - k0, p->width,
                              d + t * p->width);
             }
-            K->wino_products_grad(p->blocks, count, v, d, p->width, step, s + k0);
+            K->wino_products_grad(blocks, count, v, d, p->width, w->rows * w->step, w->step, s + k0);
         }
     }
 }
 
-static int conv_winograd_bwd_w(const fnn_conv_shape *shape, const real *dy, const real *x, real *dw)
+/* g[tap][c][k] = G^T s G, one row of k at a time. */
+static void wino_w_filter_task(void *context, int64_t c, int thread)
+{
+    const wino_w_plan *w = context;
+    const wino_plan *p = &w->p;
+    real *g = p->scratch;
+    (void)thread;
+    K->wino_filter_grad(p->k, w->partial + c * w->step, w->rows * w->step, g + c * p->k, p->c * p->k);
+}
+
+static int conv_winograd_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
 {
     wino_w_plan w = {.dy = dy};
     wino_plan *p = &w.p;
-    *p = (wino_plan){.n = shape->n, .ih = shape->in[1], .iw = shape->in[2], .c = shape->c, .k = shape->k, .in = x};
-    p->oh = shape->out[1];
-    p->ow = shape->out[2];
-    p->pad_y = shape->pad[1];
-    p->pad_x = shape->pad[2];
-    wino_cut(p);
-    int64_t rows = p->blocks * K->lanes, step = p->panels * p->width;
-    w.partial_reals = 36 * rows * step;
-    w.group = min_int(max_int(WINO_GROUP_REALS / (36 * rows * p->width), 1), p->panels);
-    w.groups = ceil_div(p->panels, w.group);
-    int64_t chunks = min_int(ceil_div(WINO_CHUNKS, w.groups), max_int(p->tiles / WINO_CHUNK_TILES, 1));
-    w.chunk = round_up(ceil_div(p->tiles, chunks), FNN_WINO_TILES);
-    w.chunks = ceil_div(p->tiles, w.chunk);
-    int width = fnn_parallel_width(w.chunks * w.groups, wino_work(p));
-    int64_t partial = w.chunks * w.partial_reals, taps = 9 * p->c * p->k;
-    real *workspace = fnn_alloc(sizeof(real) * (size_t)(partial + round_up(taps, 16) + width * p->scratch_reals));
+    *p = (wino_plan){.n = s->n, .ih = s->in[1], .iw = s->in[2], .c = s->c, .k = s->k, .in = x};
+    p->oh = s->out[1];
+    p->ow = s->out[2];
+    p->pad_y = s->pad[1];
+    p->pad_x = s->pad[2];
+    wino_w_cut(&w);
+    int64_t tasks = w.chunks * w.c_groups * w.k_groups, partial = w.chunks * w.partial_reals;
+    int width = fnn_parallel_width(tasks, wino_work(p));
+    int64_t scratch = max_int(width * p->scratch_reals, 9 * p->c * p->k); /* later: the gradient as [tap][c][k] */
+    real *workspace = fnn_alloc(sizeof(real) * (size_t)(partial + scratch));
     if (!workspace)
         return FNN_NO_MEMORY;
     w.partial = workspace;
-    p->scratch = workspace + partial + round_up(taps, 16);
-    fnn_parallel_dynamic(w.chunks * w.groups, width, wino_w_task, &w);
+    p->scratch = workspace + partial;
+    fnn_parallel_dynamic(tasks, width, wino_w_task, &w);
     add_partials(w.partial, w.partial + w.partial_reals, w.partial_reals, w.chunks - 1);
-    real *g = workspace + partial; /* [tap][c][k] */
-    for (int64_t c = 0; c < p->c; c++)
-        K->wino_filter_grad(p->k, w.partial + c * step, rows * step, g + c * p->k, p->c * p->k);
-    direct_w_unpack(shape, g, dw);
+    double bytes = (double)sizeof(real) * (double)w.partial_reals;
+    fnn_parallel(p->c, fnn_parallel_width(p->c, bytes * FNN_NS_PER_BYTE), wino_w_filter_task, &w);
+    direct_w_unpack(s, p->scratch, dw);
     fnn_free(workspace);
     return FNN_OK;
 }
