@@ -73,12 +73,8 @@ def test_whole_pipeline_matches_the_reference(level: str, size: tuple[int, int],
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)  # a multiply-add may be rounded once or twice
 
 
-@pytest.mark.parametrize(
-    ("mode", "size", "dtype"), list(product(PADDING_MODES, SIZES, [np.uint8, np.float32]))
-)
-def test_padding_modes_match_numpy(
-    level: str, mode: str, size: tuple[int, int], dtype: type[np.generic]
-) -> None:
+@pytest.mark.parametrize(("mode", "size", "dtype"), list(product(PADDING_MODES, SIZES, [np.uint8, np.float32])))
+def test_padding_modes_match_numpy(level: str, mode: str, size: tuple[int, int], dtype: type[np.generic]) -> None:
     rng = np.random.default_rng(sum(size))
     limit = {"reflect": min(size) - 1, "symmetric": min(size)}.get(mode, 40)
     pad = [int(p) for p in rng.integers(0, limit + 1, 4)]
@@ -366,9 +362,7 @@ def test_binding_refuses_arrays_that_do_not_fit() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.bool_, np.complex128])
 @pytest.mark.parametrize("shape", [(50,), (50, 3), (50, 7, 5, 3), (50, 0), (40, 64, 64, 3)])
-def test_gathered_rows(
-    threads: Callable[[int], None], shape: tuple[int, ...], dtype: type[np.generic]
-) -> None:
+def test_gathered_rows(threads: Callable[[int], None], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 2 if dtype is np.bool_ else 200, shape).astype(dtype)
     for n, count in product((0, 1, 33, 300), (1, 2, 3)):
