@@ -21,8 +21,10 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++)
+        for (int j = 0; j < vectors; j++) {
             sum[i][j] = v_zero();
+            __builtin_prefetch(c + i * t->c_step + j * VL, 1); /* C's lines arrive while the products are formed */
+        }
 
     for (int64_t run = 0; run < t->runs; run++) {
         const real *ar = a + run * t->a_run, *br = b + run * t->b_run;

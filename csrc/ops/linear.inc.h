@@ -7,6 +7,7 @@
 
 #define GEMM_K_BLOCK 256   /* a panel of this depth stays in the first-level cache */
 #define GEMM_ROW_BLOCK 96  /* rows of a task: their part of A stays in the second-level cache */
+#define GEMM_SMALL_B 32768 /* reals of B that share the second-level cache with everything else */
 #define GEMM_K_CHUNKS 16   /* partial products of a long inner dimension, at most */
 
 typedef struct {
@@ -34,31 +35,36 @@ static void gemm_pack_task(void *context, int64_t panel, int thread)
         K->gemm_pack(g->k, g->b + j, g->b_row, cols, (int)g->width, to);
 }
 
+static void gemm_tile(const gemm_plan *g, const fnn_tile *tile, int64_t i, int64_t rows, int64_t panel, int64_t p0)
+{
+    int64_t j = panel * g->width;
+    int cols = (int)min_int(g->n - j, g->width);
+    const real *b = g->packed + panel * g->width * round_up(g->k, K->lanes) + p0 * g->width;
+    const real *bias = g->bias && p0 == 0 ? g->bias + j : NULL;
+    real *c = g->c + i * g->n + j;
+    if (g->a_transposed)
+        K->gemm_cols(tile, g->a + i + p0 * g->a_row, b, bias, c, (int)rows, cols, p0 > 0);
+    else
+        K->gemm_rows(tile, g->a + i * g->a_row + p0, b, bias, c, (int)rows, cols, p0 > 0);
+}
+
 static void gemm_block_task(void *context, int64_t index, int thread)
 {
     gemm_plan *g = context;
     int64_t i0 = index / g->panel_groups * GEMM_ROW_BLOCK, i1 = min_int(i0 + GEMM_ROW_BLOCK, g->m);
     int64_t first = index % g->panel_groups * g->panels_per_group;
     int64_t last = min_int(first + g->panels_per_group, g->panels);
-    int64_t depth = round_up(g->k, K->lanes);
     (void)thread;
     for (int64_t p0 = 0; p0 < g->k; p0 += GEMM_K_BLOCK) {
         fnn_tile tile = {.k = min_int(GEMM_K_BLOCK, g->k - p0), .runs = 1, .a_step = g->a_row};
         tile.b_step = g->width;
         tile.c_step = g->n;
-        for (int64_t panel = first; panel < last; panel++) {
-            int64_t j = panel * g->width;
-            int cols = (int)min_int(g->n - j, g->width);
-            const real *b = g->packed + panel * g->width * depth + p0 * g->width;
-            for (int64_t i = i0; i < i1; i += K->gemm_tile_rows) {
-                int rows = (int)min_int(K->gemm_tile_rows, i1 - i);
-                real *c = g->c + i * g->n + j;
-                const real *bias = g->bias && p0 == 0 ? g->bias + j : NULL;
-                if (g->a_transposed)
-                    K->gemm_cols(&tile, g->a + i + p0 * g->a_row, b, bias, c, rows, cols, p0 > 0);
-                else
-                    K->gemm_rows(&tile, g->a + i * g->a_row + p0, b, bias, c, rows, cols, p0 > 0);
-            }
+        /* A small B stays in the cache: C is then written row by row. Else one panel of B stays. */
+        bool rows_first = tile.k * (last - first) * g->width <= GEMM_SMALL_B;
+        int64_t tiles = ceil_div(i1 - i0, K->gemm_tile_rows), panels = last - first;
+        for (int64_t at = 0; at < tiles * panels; at++) {
+            int64_t i = i0 + (rows_first ? at / panels : at % tiles) * K->gemm_tile_rows;
+            gemm_tile(g, &tile, i, min_int(i1 - i, K->gemm_tile_rows), first + (rows_first ? at % panels : at / tiles), p0);
         }
     }
 }
