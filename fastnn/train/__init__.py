@@ -1,0 +1,40 @@
+"""Training: the loop, its callbacks, metrics, checkpoints, plots, and whole runs from a configuration.
+
+`Trainer` takes any model, optimiser and loaders. `Config` and `Run` put together what the command line trains.
+"""
+
+from .callbacks import Callback, EarlyStopping, LearningRateMonitor, MetricsWriter, StepResult
+from .checkpoint import Checkpoints, read_checkpoint, write_checkpoint
+from .config import Config
+from .evaluation import evaluate, predict
+from .metrics import Accuracy, ConfusionMatrix, Mean, Metric, TopK
+from .plots import Plots, plot_curves, plot_mistakes
+from .progress import Progress
+from .run import Run
+from .trainer import DivergedError, Trainer
+
+__all__ = [
+    "Accuracy",
+    "Callback",
+    "Checkpoints",
+    "Config",
+    "ConfusionMatrix",
+    "DivergedError",
+    "EarlyStopping",
+    "LearningRateMonitor",
+    "Mean",
+    "Metric",
+    "MetricsWriter",
+    "Plots",
+    "Progress",
+    "Run",
+    "StepResult",
+    "TopK",
+    "Trainer",
+    "evaluate",
+    "plot_curves",
+    "plot_mistakes",
+    "predict",
+    "read_checkpoint",
+    "write_checkpoint",
+]

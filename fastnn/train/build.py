@@ -1,0 +1,112 @@
+"""The parts of a run from its configuration: network, loaders, optimiser, schedule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import models, optim
+from ..data import DataLoader
+from ..optim import lr_scheduler
+from ..random import manual_seed
+from ..transforms import augmentation
+from .config import Config, DataFacts
+
+if TYPE_CHECKING:
+    from ..data.catalogue import ImageDataset
+    from ..nn import Module
+    from ..optim import Optimizer
+    from ..optim.lr_scheduler import LRScheduler
+
+__all__ = ["make_loaders", "make_model", "make_optimizer", "make_schedule", "test_loader"]
+
+_EVAL_BATCH = 500
+_WARM_UP = 0.2  # share of a one-cycle, linear or cosine schedule in which the rate rises
+
+
+def make_model(config: Config, facts: DataFacts) -> Module:
+    """The network with its initial weights, which depend on the seed alone; seeds the default generator.
+
+    Raises:
+        ValueError: if there is no such model, or the images are too small for it.
+    """
+    manual_seed(config.seed)
+    return models.create(
+        config.model, len(facts.classes), facts.channels, (facts.height, facts.width)
+    )
+
+
+def make_loaders(
+    config: Config, facts: DataFacts, train: ImageDataset, test: ImageDataset
+) -> tuple[DataLoader, DataLoader]:
+    """The shuffled, augmented loader of the training part and the plain one of the test part.
+
+    Raises:
+        ValueError: if the augmentation is unknown or does not suit the images.
+    """
+    augment = augmentation(config.augment, (facts.height, facts.width), facts.mean, facts.std)
+    train_loader = DataLoader(
+        train, config.batch_size, shuffle=True, transform=augment, seed=config.seed
+    )
+    return train_loader, test_loader(facts, test)
+
+
+def test_loader(facts: DataFacts, dataset: ImageDataset) -> DataLoader:
+    """Normalised images in order, in batches that suit evaluation."""
+    plain = augmentation("none", (facts.height, facts.width), facts.mean, facts.std)
+    return DataLoader(dataset, _EVAL_BATCH, transform=plain, seed=0)
+
+
+def make_optimizer(config: Config, model: Module) -> Optimizer:
+    """The optimiser of all parameters of the model."""
+    params, lr, decay = list(model.named_parameters()), config.lr, config.weight_decay
+    momentum = config.momentum or 0.0
+    match config.optimizer:
+        case "sgd" | "nesterov":
+            nesterov = config.optimizer == "nesterov"
+            return optim.SGD(params, lr, momentum=momentum, weight_decay=decay, nesterov=nesterov)
+        case "adam":
+            return optim.Adam(params, lr, weight_decay=decay)
+        case "adamw":
+            return optim.AdamW(params, lr, weight_decay=decay)
+        case "rmsprop":
+            return optim.RMSprop(params, lr, weight_decay=decay, momentum=momentum)
+        case "adagrad":
+            return optim.Adagrad(params, lr, weight_decay=decay)
+        case "adadelta":
+            return optim.Adadelta(params, lr, weight_decay=decay)
+    raise ValueError(f"make_optimizer: there is no optimizer {config.optimizer!r}")
+
+
+def make_schedule(config: Config, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler | None:
+    """The learning-rate schedule of the whole run, to be stepped after every step of the optimiser.
+
+    "onecycle" rises to `lr` in a fifth of the run and falls to almost nothing, along cosines; "linear" does so
+    along lines, "cosine" rises along a line. "step" divides by 10 after a half and three quarters of the run,
+    "exponential" by 100 evenly over the run, "constant" is None.
+
+    Args:
+        config: the run's settings.
+        optimizer: the optimiser, whose rate is the highest.
+        steps_per_epoch: steps in an epoch, >= 1.
+
+    Source: one-cycle: Smith and Topin 2019; cosine: Loshchilov and Hutter 2017; warm-up: Goyal et al. 2017.
+    """
+    total = config.epochs * steps_per_epoch
+    warm_up = max(round(_WARM_UP * total), 1)
+    match config.schedule:
+        case "onecycle" | "linear":
+            strategy = "cos" if config.schedule == "onecycle" else "linear"
+            # The share must leave room for a first and a last step in runs of a few steps.
+            share = min(max(_WARM_UP, 2 / total), 1.0)
+            return lr_scheduler.OneCycleLR(
+                optimizer, config.lr, total, pct_start=share, anneal_strategy=strategy, cycle_momentum=False
+            )
+        case "cosine":
+            rise = lr_scheduler.LinearLR(optimizer, start_factor=0.04, total_iters=warm_up)
+            fall = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(total - warm_up, 1))
+            return lr_scheduler.SequentialLR(optimizer, [rise, fall], milestones=[warm_up])
+        case "step":
+            return lr_scheduler.MultiStepLR(optimizer, [total // 2, total * 3 // 4])
+        case "exponential":
+            return lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / total))
+    return None

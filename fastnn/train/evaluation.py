@@ -1,0 +1,95 @@
+"""Running a network without training it: evaluation on a loader, and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..autograd import Tensor, no_grad
+from ..nn import Module
+from .metrics import Accuracy, Mean, Metric
+
+__all__ = ["Batches", "Loss", "evaluate", "evaluation_mode", "predict"]
+
+Batches = Iterable[tuple[Tensor, ...]]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@contextmanager
+def evaluation_mode(model: Module) -> Iterator[None]:
+    """Evaluation mode, and no recording of gradients, for the time of a `with`.
+
+    Every module gets its own mode back afterwards, so that layers frozen in evaluation mode stay frozen.
+    """
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with no_grad():
+            yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+def evaluate(
+    model: Module, loader: Batches, loss: Loss, metrics: Mapping[str, Metric] | None = None
+) -> dict[str, Any]:
+    """Mean loss and metrics over all batches of a loader, in evaluation mode and without gradients.
+
+    Args:
+        model: the network; its parameters, buffers and modes are afterwards as before.
+        loader: yields (x, y).
+        loss: maps (output, y) to a mean over the batch; batches are weighted by their size.
+        metrics: by name; emptied first. By default `{"accuracy": Accuracy()}`.
+
+    Shape:
+        x (N, ...), output (N, C), y (N,).
+
+    Returns:
+        "loss", and each metric under its name; NaN where the loader is empty.
+
+    Example:
+        >>> from fastnn import data, models, nn
+        >>> loader = data.DataLoader(data.Digits(train=False), batch_size=100)
+        >>> sorted(evaluate(models.create("digits", 10, 1, 8), loader, nn.CrossEntropyLoss()))
+        ['accuracy', 'loss']
+    """
+    gathered = {"accuracy": Accuracy()} if metrics is None else metrics
+    for metric in gathered.values():
+        metric.reset()
+    mean = Mean()
+    with evaluation_mode(model):
+        for x, y in loader:
+            output = model(x)
+            mean.add(loss(output, y).item(), len(y.data))
+            for metric in gathered.values():
+                metric.update(output.data, y.data)
+    return {"loss": mean.value, **{name: metric.compute() for name, metric in gathered.items()}}
+
+
+def predict(model: Module, inputs: Tensor | Batches) -> npt.NDArray[Any]:
+    """The outputs of a network, in evaluation mode and without gradients.
+
+    Args:
+        model: the network.
+        inputs: one batch of inputs, or a loader that yields (x, ...), of which only x is looked at.
+
+    Shape:
+        inputs (N, ...) -> (N, C)
+
+    Returns:
+        The outputs of all batches, one after the other.
+
+    Raises:
+        ValueError: if the loader is empty.
+    """
+    batches = ((inputs,),) if isinstance(inputs, Tensor) else inputs
+    with evaluation_mode(model):
+        outputs = [model(batch[0]).data for batch in batches]
+    if not outputs:
+        raise ValueError("predict: expected at least one batch, got an empty loader")
+    return np.concatenate(outputs)

@@ -1,0 +1,84 @@
+"""The JSON files of a run: every write leaves the old file or the whole new one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..serialization import write_file
+
+__all__ = ["append_line", "json_text", "read_json", "write_file", "write_json", "write_lines"]
+
+
+def json_text(value: Any, *, indent: int | None = None, strict: bool = True) -> str:
+    """`value` as JSON.
+
+    Args:
+        value: of numbers, strings, lists, dicts and what NumPy makes of them.
+        indent: spaces per level; None puts everything on one line.
+        strict: whether NaN and infinities, which JSON lacks, become null. Otherwise they are written as Python's
+            json module reads them, for files that must give back exactly what was put in.
+    """
+    return json.dumps(_plain(value, strict), indent=indent, allow_nan=not strict, ensure_ascii=False)
+
+
+def write_json(path: Path, value: Any, *, strict: bool = True) -> None:
+    """Write `value` as indented JSON (see `json_text`), in one step.
+
+    Raises:
+        OSError: if it cannot be written; the old file stays.
+    """
+    write_file(path, (json_text(value, indent=2, strict=strict) + "\n").encode())
+
+
+def write_lines(path: Path, values: Iterable[Any]) -> None:
+    """Replace the file by one line of JSON per value, in one step."""
+    write_file(path, "".join(json_text(value) + "\n" for value in values).encode())
+
+
+def append_line(path: Path, value: Any) -> None:
+    """Add one line of JSON to the file, by a single write that is on the disk when this returns."""
+    line = (json_text(value) + "\n").encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        written = os.write(descriptor, line)
+        if written != len(line):
+            raise OSError(f"{path}: only {written} of {len(line)} bytes could be written")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _plain(value: Any, strict: bool) -> Any:
+    """`value` made of what JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each, strict) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each, strict) for each in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist(), strict)
+    if strict and isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

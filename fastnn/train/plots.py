@@ -1,0 +1,182 @@
+"""Pictures of a run: learning curves, and a contact sheet of mistakes. They need matplotlib, the extra `plot`."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .callbacks import Callback, LearningRateMonitor
+from .evaluation import Batches, predict
+from .files import write_file
+
+if TYPE_CHECKING:
+    from ..data.catalogue import ImageDataset
+    from .trainer import Trainer
+
+__all__ = ["CURVES_FILE", "MISTAKES_FILE", "Plots", "plot_curves", "plot_mistakes"]
+
+CURVES_FILE, MISTAKES_FILE = "curves.png", "mistakes.png"
+_TRAIN, _TEST, _RATE = "#1f77b4", "#d62728", "#555555"
+_COLUMNS = 8
+
+
+class Plots(Callback):
+    """Draws `curves.png` and `mistakes.png` when training ends; without matplotlib it says so in one line.
+
+    Args:
+        folder: where to.
+        dataset: the test images.
+        loader: its rows in order, as the network wants them.
+        rates: what the curve of the learning rate is drawn from; None draws that of each epoch.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        dataset: ImageDataset,
+        loader: Batches,
+        rates: LearningRateMonitor | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.dataset, self.loader, self.rates = dataset, loader, rates
+        self.notice: str | None = None
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if not trainer.history:
+            return
+        try:
+            plot_curves(self.folder / CURVES_FILE, trainer.history, self.rates)
+            scores = predict(trainer.model, self.loader)
+            plot_mistakes(self.folder / MISTAKES_FILE, self.dataset, scores)
+        except ImportError as error:
+            self.notice = f"{CURVES_FILE} and {MISTAKES_FILE} were left out: {error}"
+
+
+def plot_curves(
+    path: str | Path, history: Sequence[Mapping[str, Any]], rates: LearningRateMonitor | None = None
+) -> None:
+    """Draw loss, accuracy and learning rate of a training as PNG.
+
+    Args:
+        path: the file.
+        history: records of epochs, as `Trainer.history` has them.
+        rates: learning rates by step; by default those of the records.
+
+    Raises:
+        ImportError: without matplotlib.
+        OSError: if the file cannot be written.
+    """
+    figure = _figure(12.0, 3.6)
+    loss, accuracy, rate = figure.subplots(1, 3)
+    epochs = [record["epoch"] for record in history]
+    for name, colour in (("train", _TRAIN), ("test", _TEST)):
+        for axes, kind, scale in ((loss, "loss", 1.0), (accuracy, "accuracy", 100.0)):
+            if f"{name}_{kind}" in history[0]:
+                values = [scale * record[f"{name}_{kind}"] for record in history]
+                axes.plot(epochs, values, color=colour, label=name, marker=".", markersize=5, linewidth=1.5)
+    last = history[-1]
+    loss.set(title="Loss", xlabel="epoch", ylim=(0, None))
+    accuracy.set(title="Accuracy in per cent", xlabel="epoch")
+    if "test_accuracy" in last:
+        accuracy.set_title(f"Accuracy in per cent (test: {100 * last['test_accuracy']:.2f})")
+    if rates is not None and rates.steps:
+        rate.plot(rates.steps, rates.rates, color=_RATE, linewidth=1.5)
+        rate.set(title="Learning rate", xlabel="step", ylim=(0, None))
+    else:
+        rate.plot(epochs, [record["lr"] for record in history], color=_RATE, marker=".", linewidth=1.5)
+        rate.set(title="Learning rate", xlabel="epoch", ylim=(0, None))
+    for axes in (loss, accuracy, rate):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in (loss, accuracy):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if axes.lines:
+            axes.legend(frameon=False)
+    _save(figure, Path(path))
+
+
+def plot_mistakes(
+    path: str | Path, dataset: ImageDataset, scores: npt.NDArray[Any], limit: int = 40
+) -> npt.NDArray[np.int64]:
+    """Draw the images that a network gets wrong, those it is surest of first, as PNG.
+
+    Each has a title "right class → predicted class" and the probability of the latter.
+
+    Args:
+        path: the file.
+        dataset: the images and their labels.
+        scores: the network's outputs before softmax, row by row.
+        limit: the largest number of images.
+
+    Shape:
+        scores (len(dataset), C)
+
+    Returns:
+        The rows drawn.
+
+    Raises:
+        ImportError: without matplotlib.
+        ValueError: if `scores` has another number of rows than the dataset.
+        OSError: if the file cannot be written.
+    """
+    if len(scores) != len(dataset):
+        raise ValueError(f"plot_mistakes: expected scores of {len(dataset)} rows, got shape {scores.shape}")
+    labels = np.asarray(dataset.labels)
+    predicted = scores.argmax(axis=1)
+    probabilities = softmax(scores)[np.arange(len(scores)), predicted]
+    wrong = np.flatnonzero(predicted != labels)
+    shown = wrong[np.argsort(-probabilities[wrong], kind="stable")][:limit]
+    rows = max(math.ceil(len(shown) / _COLUMNS), 1)
+    figure = _figure(1.45 * _COLUMNS, 1.75 * rows + 0.55)
+    share = 1 - len(wrong) / max(len(labels), 1)
+    more = f", the {len(shown)} surest" if len(shown) < len(wrong) else ""
+    figure.suptitle(f"{len(wrong)} mistakes in {len(labels)} test images ({100 * share:.2f} % right){more}")
+    for place, axes in enumerate(figure.subplots(rows, _COLUMNS, squeeze=False).flat):
+        axes.set_axis_off()
+        if place < len(shown):
+            row = int(shown[place])
+            _draw(axes, dataset[row][0])
+            names = [_short(dataset.classes[int(each)]) for each in (labels[row], predicted[row])]
+            axes.set_title(f"{names[0]} → {names[1]}\n{100 * probabilities[row]:.0f} %", fontsize=8)
+    _save(figure, Path(path))
+    return shown
+
+
+def softmax(scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Probabilities of the classes: `exp(s) / Σ exp(s)` per row, (N, C) -> (N, C)."""
+    shifted = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+    probabilities: npt.NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _draw(axes: Any, image: npt.NDArray[np.uint8]) -> None:
+    """One image, uint8 (H, W, C), grey or in colour, pixel by pixel."""
+    if image.shape[2] == 1:
+        axes.imshow(image[:, :, 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    else:
+        axes.imshow(image, interpolation="nearest")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 10 else name[:9] + "…"
+
+
+def _figure(width: float, height: float) -> Any:
+    """An empty figure in inches, without pyplot's global state."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("plots need matplotlib: pip install fastnn[plot]") from None
+    return Figure(figsize=(width, height), dpi=110, layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_file(path, picture.getvalue())

@@ -1,0 +1,245 @@
+"""A run and its folder: everything that `fastnn train` makes, and what `fastnn eval` and `predict` read.
+
+The folder of a run holds
+
+    config.json      the settings, and what the network has to know of the data
+    metrics.jsonl    a line per epoch
+    checkpoints/     `last` and `best`, see `fastnn.train.checkpoint`
+    curves.png       learning curves
+    mistakes.png     test images that the network gets wrong, the surest first
+    result.json      the summary that `fastnn train --json` prints
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .. import cpu
+from .._version import __version__
+from ..data import load
+from ..data.catalogue import ImageDataset
+from ..nn import CrossEntropyLoss, Module
+from .build import make_loaders, make_model, make_optimizer, make_schedule
+from .callbacks import Callback, LearningRateMonitor, MetricsWriter
+from .checkpoint import MODEL_FILE, Checkpoints, read_checkpoint
+from .config import Config, DataFacts
+from .files import read_json, write_json
+from .plots import Plots
+from .progress import Progress
+from .trainer import Trainer
+
+__all__ = ["CHECKPOINTS", "Run", "load_datasets", "load_model", "new_folder", "read_config"]
+
+CONFIG_FILE, METRICS_FILE, RESULT_FILE, CHECKPOINTS = "config.json", "metrics.jsonl", "result.json", "checkpoints"
+_RATES_KEPT = 1000
+
+
+class Run:
+    """A training run with its folder.
+
+    Args:
+        config: the settings.
+        folder: the run's folder; made if missing. A folder that holds a run already is refused.
+
+    Attributes:
+        model: the network.
+        trainer: its `Trainer`, with callbacks for metrics, checkpoints, plots and progress once `fit` runs.
+        facts: what the network has to know of the data.
+
+    Raises:
+        ValueError: if a setting is impossible, or the data are damaged.
+        FileNotFoundError: if the data are not there.
+        FileExistsError: if the folder holds a run.
+        OSError: if the folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = Run(Config.create("digits", model="mlp", epochs=1), folder)
+        ...     result = run.fit(quiet=True)
+        ...     result["epochs"], sorted(path.name for path in Path(folder).iterdir())[:2]
+        (1, ['checkpoints', 'config.json'])
+    """
+
+    def __init__(self, config: Config, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if (self.folder / CONFIG_FILE).exists():
+            raise FileExistsError(f"{self.folder} holds a run already; resume it or choose another folder")
+        self._prepare(config)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        description = {"config": asdict(config), "data": asdict(self.facts), "fastnn": __version__}
+        write_json(self.folder / CONFIG_FILE, description)
+
+    @classmethod
+    def resume(cls, folder: str | Path, data_dir: str | None = None) -> Run:
+        """Go on with an interrupted run from its last checkpoint, or from the start if there is none yet.
+
+        Args:
+            folder: the run's folder.
+            data_dir: where the data are now, if they were moved.
+
+        Raises:
+            FileNotFoundError: if the folder holds no run, or the data are not there.
+            ValueError: if a file is damaged, or the data are not those of the run.
+        """
+        run = cls.__new__(cls)
+        run.folder = Path(folder)
+        config, facts = read_config(run.folder)
+        run._prepare(config, data_dir)
+        if run.facts != facts:
+            raise ValueError(f"the data are not those that the run {folder} was started with")
+        last = run.folder / CHECKPOINTS / "last"
+        if last.exists():
+            run.trainer.load_state_dict(read_checkpoint(last))
+        return run
+
+    def _prepare(self, config: Config, data_dir: str | None = None) -> None:
+        """Load the data and build everything that the settings ask for; nothing is written."""
+        self.config = config
+        self.train_data, self.test_data = load_datasets(config, data_dir)
+        self.facts = DataFacts.of(self.train_data)
+        self.model = make_model(config, self.facts)
+        self.train_loader, self.test_loader = make_loaders(config, self.facts, self.train_data, self.test_data)
+        optimizer = make_optimizer(config, self.model)
+        self._progress = Progress()
+        self.trainer = Trainer(
+            self.model,
+            optimizer,
+            CrossEntropyLoss(label_smoothing=config.label_smoothing),
+            make_schedule(config, optimizer, len(self.train_loader)),
+            self._callbacks(),
+            schedule_every="step",
+            eval_loss=CrossEntropyLoss(),
+        )
+
+    def _callbacks(self) -> Sequence[Callback]:
+        config = self.config
+        total = config.epochs * len(self.train_loader)
+        rates = LearningRateMonitor(every=-(-total // _RATES_KEPT))
+        return [
+            rates,
+            MetricsWriter(self.folder / METRICS_FILE),
+            Checkpoints(
+                self.folder / CHECKPOINTS, every_steps=config.checkpoint_every, config=asdict(config)
+            ),
+            self._progress,
+            Plots(self.folder, self.test_data, self.test_loader, rates),
+        ]
+
+    def fit(self, quiet: bool = False) -> dict[str, Any]:
+        """Train until the run is complete.
+
+        Args:
+            quiet: show no progress.
+
+        Returns:
+            The summary, which is also written to `result.json`.
+
+        Raises:
+            DivergedError: if the loss stops being finite.
+            OSError: if something cannot be written; the last checkpoint stays whole.
+        """
+        self._progress.quiet = quiet
+        start = time.perf_counter()
+        self.trainer.fit(self.train_loader, self.test_loader, self.config.epochs)
+        result = self.result() | {"wall_seconds": time.perf_counter() - start}
+        write_json(self.folder / RESULT_FILE, result)
+        return result
+
+    def result(self) -> dict[str, Any]:
+        """The summary of the epochs so far."""
+        history, config = self.trainer.history, self.config
+        last: dict[str, Any] = history[-1] if history else {}
+        best = max(history, key=lambda record: record["test_accuracy"], default=last)
+        seconds = sum(record["seconds"] for record in history)
+        images = sum(record["images"] for record in history)
+        return {
+            "dataset": config.dataset,
+            "model": config.model,
+            "epochs": self.trainer.epoch,
+            "params": sum(parameter.numel() for parameter in self.model.parameters()),
+            "seed": config.seed,
+            "threads": cpu.get_num_threads(),
+            "level": cpu.level(),
+            "test_accuracy": last.get("test_accuracy"),
+            "test_loss": last.get("test_loss"),
+            "best_test_accuracy": best.get("test_accuracy"),
+            "best_epoch": best.get("epoch"),
+            "train_accuracy": last.get("train_accuracy"),
+            "train_loss": last.get("train_loss"),
+            "train_seconds": seconds,
+            "images_per_second": images / seconds if seconds else None,
+            "checkpoint": str(self.folder / CHECKPOINTS / "last" / MODEL_FILE),
+            "run": str(self.folder),
+            "fastnn": __version__,
+        }
+
+
+def load_datasets(config: Config, data_dir: str | None = None) -> tuple[ImageDataset, ImageDataset]:
+    """The training and the test part that a configuration names.
+
+    Args:
+        config: the settings.
+        data_dir: where the data are, if not where the configuration says.
+    """
+    size = config.image_size if config.dataset == "folder" else None
+    return load(config.dataset, data_dir or config.data_dir, size)
+
+
+def new_folder(root: str | Path, name: str) -> Path:
+    """Make the folder `root/name-n` with the smallest n >= 1 that is free.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    Path(root).mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = Path(root) / f"{name}-{number}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def read_config(folder: str | Path) -> tuple[Config, DataFacts]:
+    """The settings of a run and what its network knows of the data.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+        ValueError: if the file is damaged.
+    """
+    path = Path(folder) / CONFIG_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no run: there is no {CONFIG_FILE}")
+    try:
+        content = read_json(path)
+        return Config.from_dict(content["config"]), DataFacts.from_dict(content["data"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def load_model(folder: str | Path, checkpoint: str = "last") -> tuple[Module, Config, DataFacts]:
+    """The network of a run with the weights of a checkpoint, in evaluation mode.
+
+    Args:
+        folder: the run's folder.
+        checkpoint: "last" or "best".
+
+    Raises:
+        FileNotFoundError: if there is no such run or checkpoint.
+        ValueError: if a file is damaged.
+    """
+    config, facts = read_config(folder)
+    path = Path(folder) / CHECKPOINTS / checkpoint
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} has no checkpoint {checkpoint!r} yet")
+    model = make_model(config, facts)
+    model.load_state_dict(read_checkpoint(path, optimizer=False)["model"])
+    return model.eval(), config, facts
