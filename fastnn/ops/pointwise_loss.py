@@ -255,7 +255,6 @@ def binary_cross_entropy_with_logits(
     input: Array,
     target: Array,
     weight: Array | None = None,
-    *,
     reduction: str = "mean",
     pos_weight: Array | None = None,
 ) -> Loss:
