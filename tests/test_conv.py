@@ -1,0 +1,99 @@
+"""Convolutions: what the table of cases does not say. Errors, unbatched input, the algorithm switch, memory layout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastnn
+import fastnn.nn.functional as F
+from fastnn.autograd import Tensor
+from fastnn.ops.conv import conv_output_size
+
+
+def tensor(*shape: int) -> Tensor:
+    return Tensor(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: F.conv2d(tensor(1, 3, 5, 5), tensor(4, 2, 3, 3)), "conv2d: expected input with 2 channels"),
+        (lambda: F.conv2d(tensor(1, 3, 5), tensor(4, 3, 3)), "conv2d: expected weight of 4 dimensions"),
+        (lambda: F.conv2d(tensor(3, 5), tensor(4, 3, 3, 3)), "conv2d: expected input of 4 dimensions"),
+        (lambda: F.conv2d(tensor(1, 3, 2, 2), tensor(4, 3, 3, 3)), "the filter does not fit"),
+        (lambda: F.conv2d(tensor(1, 3, 5, 5), tensor(4, 3, 3, 3), tensor(3)), r"bias of shape \(4,\)"),
+        (lambda: F.conv2d(tensor(1, 3, 5, 5), tensor(4, 3, 3, 3), stride=0), "'stride'"),
+        (lambda: F.conv2d(tensor(1, 3, 5, 5), tensor(4, 3, 3, 3), padding=-1), "'padding'"),
+        (lambda: F.conv2d(tensor(1, 3, 5, 5), tensor(4, 3, 3, 3), padding="full"), "'same' or 'valid'"),
+        (lambda: F.conv2d(tensor(1, 3, 5, 5), tensor(4, 3, 3, 3), stride=2, padding="same"), "needs stride 1"),
+        (lambda: F.conv2d(tensor(1, 4, 5, 5), tensor(4, 2, 3, 3), groups=3), "'groups'"),
+        (lambda: F.conv2d(tensor(1, 3, 5, 5), tensor(4, 3, 3, 3), dilation=(1, 2, 3)), "'dilation'"),
+    ],
+)
+def test_bad_shapes_raise(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_mixed_dtypes_raise():
+    with pytest.raises(TypeError, match="weight of the input's dtype float32"):
+        F.conv2d(tensor(1, 3, 5, 5), tensor(4, 3, 3, 3).double())
+
+
+def test_unbatched_input_is_a_batch_of_one():
+    x, w = tensor(3, 6, 5), tensor(4, 3, 3, 3)
+    assert np.array_equal(F.conv2d(x, w).numpy(), F.conv2d(x.reshape(1, 3, 6, 5), w).numpy()[0])
+
+
+def test_output_lies_channels_last():
+    y = F.conv2d(tensor(2, 3, 6, 5), tensor(4, 3, 3, 3), padding=1)
+    assert y.data.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_memory_layout_of_the_input_does_not_matter():
+    x, w = tensor(2, 3, 6, 5), tensor(4, 3, 3, 3)
+    last = Tensor(np.ascontiguousarray(x.data.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2))
+    assert np.array_equal(F.conv2d(x, w).numpy(), F.conv2d(last, w).numpy())
+
+
+def test_unknown_algorithm_raises_and_changes_nothing():
+    before = fastnn.backends.conv.algorithm
+    with pytest.raises(ValueError, match="expected one of"):
+        fastnn.backends.conv.algorithm = "fft"
+    assert fastnn.backends.conv.algorithm == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "draw"),
+    [
+        ("normal", lambda rng, shape: rng.standard_normal(shape)),
+        ("relu", lambda rng, shape: np.maximum(rng.standard_normal(shape), 0)),
+        ("large mean", lambda rng, shape: rng.standard_normal(shape) + 10),
+    ],
+)
+@pytest.mark.parametrize("channels", [16, 64])
+def test_winograd_error_is_within_four_times_direct(kind, draw, channels):
+    """Relative L2 error of float32 against float64; the bound is the one that docs/kernels/winograd.md states."""
+    rng = np.random.default_rng(1)
+    x = draw(rng, (4, channels, 16, 16)).astype(np.float32)
+    w = (rng.standard_normal((32, channels, 3, 3)) * np.sqrt(2 / (channels * 9))).astype(np.float32)
+    exact = F.conv2d(Tensor(x).double(), Tensor(w).double(), padding=1).numpy()
+    error = {}
+    try:
+        for name in ("direct", "winograd"):
+            fastnn.backends.conv.algorithm = name
+            y = F.conv2d(Tensor(x), Tensor(w), padding=1).numpy()
+            error[name] = np.linalg.norm(y - exact) / np.linalg.norm(exact)
+    finally:
+        fastnn.backends.conv.algorithm = "auto"
+    assert 0 < error["direct"] < 1e-6
+    assert error["winograd"] <= 4 * error["direct"]
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "dilation", "expected"),
+    [(32, 3, 1, 1, 1, 32), (32, 3, 2, 1, 1, 16), (28, 5, 1, 0, 1, 24), (7, 3, 1, 0, 2, 3), (2, 3, 1, 0, 1, 0)],
+)
+def test_output_size(size, kernel, stride, padding, dilation, expected):
+    assert conv_output_size(size, kernel, stride, padding, dilation) == expected
