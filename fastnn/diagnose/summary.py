@@ -162,9 +162,7 @@ def summary(
     with ExitStack() as stack, no_grad(), _evaluation(model):
         for name, module in model.named_modules():
             if not list(module.children()) or any(True for _ in module.parameters(recurse=False)):
-                stack.enter_context(
-                    module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
-                )
+                stack.enter_context(module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output)))
         model(Tensor(np.zeros(tuple(input_shape), dtype)))
     parameters = list(model.parameters())
     return Summary(

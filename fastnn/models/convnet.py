@@ -18,9 +18,7 @@ def _stage(in_channels: int, out_channels: int, generator: Generator | None) -> 
     ]
 
 
-def _convnet(
-    channels: Sequence[int | None], in_channels: int, generator: Generator | None
-) -> list[nn.Module]:
+def _convnet(channels: Sequence[int | None], in_channels: int, generator: Generator | None) -> list[nn.Module]:
     """One stage per number of channels, a 2×2 max pooling per None."""
     layers: list[nn.Module] = []
     for width in channels:

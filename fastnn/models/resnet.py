@@ -104,14 +104,10 @@ def _conv3x3(in_channels: int, out_channels: int, stride: int, generator: Genera
     return conv
 
 
-def _stage(
-    in_channels: int, out_channels: int, blocks: int, stride: int, generator: Generator | None
-) -> nn.Sequential:
+def _stage(in_channels: int, out_channels: int, blocks: int, stride: int, generator: Generator | None) -> nn.Sequential:
     """Blocks of one width; the first one changes size and channels."""
     first = BasicBlock(in_channels, out_channels, stride, generator)
-    return nn.Sequential(
-        first, *(BasicBlock(out_channels, out_channels, 1, generator) for _ in range(blocks - 1))
-    )
+    return nn.Sequential(first, *(BasicBlock(out_channels, out_channels, 1, generator) for _ in range(blocks - 1)))
 
 
 def resnet(

@@ -2,6 +2,7 @@
 
 from . import functional, init
 from .activation import (
+    CELU,
     ELU,
     GELU,
     SELU,
@@ -11,6 +12,7 @@ from .activation import (
     LeakyReLU,
     LogSigmoid,
     LogSoftmax,
+    Maxout,
     Mish,
     PReLU,
     ReLU,
@@ -18,9 +20,11 @@ from .activation import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softmin,
     Softplus,
     Softsign,
     Tanh,
+    Tanhshrink,
 )
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d
@@ -37,6 +41,7 @@ from .loss import (
     MultiMarginLoss,
     NLLLoss,
     SmoothL1Loss,
+    SoftMarginLoss,
 )
 from .module import Module
 from .norm import (
@@ -67,6 +72,7 @@ from .pool import (
 from .residual import Residual
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "SELU",
@@ -114,6 +120,7 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "Maxout",
     "Mish",
     "Module",
     "ModuleDict",
@@ -131,10 +138,13 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
+    "Softmin",
     "Softplus",
     "Softsign",
     "Tanh",
+    "Tanhshrink",
     "Unflatten",
     "functional",
     "init",

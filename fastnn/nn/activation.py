@@ -103,6 +103,12 @@ class Softsign(_Plain):
     _function = staticmethod(F.softsign)
 
 
+class Tanhshrink(_Plain):
+    """x - tanh(x), elementwise: (*) -> (*)."""
+
+    _function = staticmethod(F.tanhshrink)
+
+
 class LeakyReLU(Module):
     """x for x > 0, `negative_slope` x otherwise, elementwise: (*) -> (*). Maas et al., 2013."""
 
@@ -160,6 +166,20 @@ class ELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.elu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class CELU(Module):
+    """x for x > 0, α (e^(x/α) - 1) otherwise, elementwise: (*) -> (*). Barron, arXiv:1704.07483."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.celu(input, self.alpha)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
@@ -255,3 +275,41 @@ class LogSoftmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+class Softmin(Module):
+    """`Softmax` of -x: (*) -> (*).
+
+    Raises:
+        ValueError: at the call, if `dim` is None.
+    """
+
+    def __init__(self, dim: int | None = None) -> None:
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmin(input, _class_dim("Softmin", self.dim, input))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Maxout(Module):
+    """The maximum over groups of `pieces` neighbouring features: (N, C, *) -> (N, C / pieces, *).
+
+    Args:
+        pieces: how many linear pieces each output chooses from.
+        dim: the dimension of the features.
+
+    Source: Goodfellow et al., "Maxout networks", ICML 2013, arXiv:1302.4389.
+    """
+
+    def __init__(self, pieces: int, dim: int = 1) -> None:
+        self.pieces = pieces
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.maxout(input, self.pieces, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"pieces={self.pieces}, dim={self.dim}"

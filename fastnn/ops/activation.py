@@ -47,11 +47,12 @@ def _pointwise(name: str, entry: str, input: Array, a: float = 0.0, b: float = 0
 
 
 @op
-def relu(input: Array) -> Activated:
+def relu(input: Array, inplace: bool = False) -> Activated:
     """Rectifier `max(0, input)`; the derivative at 0 is 0.
 
     Args:
         input: float32 or float64.
+        inplace: accepted for PyTorch's sake; the input is never changed, since others may have saved it.
 
     Shape:
         input: any; the result has the same.
@@ -69,7 +70,7 @@ def relu(input: Array) -> Activated:
 
 
 @op
-def relu6(input: Array) -> Activated:
+def relu6(input: Array, inplace: bool = False) -> Activated:
     """`min(max(0, input), 6)`; the derivative is 0 at both bounds. Shapes and errors as `relu`.
 
     Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
@@ -78,13 +79,14 @@ def relu6(input: Array) -> Activated:
 
 
 @op
-def hardtanh(input: Array, min_val: float = -1.0, max_val: float = 1.0) -> Activated:
+def hardtanh(input: Array, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Activated:
     """`input` clipped to `[min_val, max_val]`; the derivative is 0 at both bounds.
 
     Args:
         input: float32 or float64.
         min_val: lower bound.
         max_val: upper bound, above the lower.
+        inplace: ignored, as in `relu`.
 
     Shape:
         input: any; the result has the same.
@@ -99,12 +101,13 @@ def hardtanh(input: Array, min_val: float = -1.0, max_val: float = 1.0) -> Activ
 
 
 @op
-def leaky_relu(input: Array, negative_slope: float = 0.01) -> Activated:
+def leaky_relu(input: Array, negative_slope: float = 0.01, inplace: bool = False) -> Activated:
     """`input` where positive, else `negative_slope * input`. Shapes and errors as `relu`.
 
     Args:
         input: float32 or float64.
         negative_slope: slope below 0.
+        inplace: ignored, as in `relu`.
 
     Source: Maas, Hannun, Ng, ICML 2013.
     """
@@ -112,12 +115,13 @@ def leaky_relu(input: Array, negative_slope: float = 0.01) -> Activated:
 
 
 @op
-def elu(input: Array, alpha: float = 1.0) -> Activated:
+def elu(input: Array, alpha: float = 1.0, inplace: bool = False) -> Activated:
     """`input` where positive, else `alpha * (exp(input) - 1)`. Shapes and errors as `relu`.
 
     Args:
         input: float32 or float64.
         alpha: minus the limit at minus infinity.
+        inplace: ignored, as in `relu`.
 
     Source: Clevert, Unterthiner, Hochreiter, arXiv:1511.07289.
     """
@@ -125,7 +129,7 @@ def elu(input: Array, alpha: float = 1.0) -> Activated:
 
 
 @op
-def selu(input: Array) -> Activated:
+def selu(input: Array, inplace: bool = False) -> Activated:
     """`scale * elu(input, alpha)` with the constants that keep mean 0 and variance 1. Shapes and errors as `relu`.
 
     Source: Klambauer et al., arXiv:1706.02515; alpha = 1.67326..., scale = 1.05070...
@@ -134,7 +138,7 @@ def selu(input: Array) -> Activated:
 
 
 @op
-def celu(input: Array, alpha: float = 1.0) -> Activated:
+def celu(input: Array, alpha: float = 1.0, inplace: bool = False) -> Activated:
     """`input` where positive, else `alpha * (exp(input / alpha) - 1)`. Shapes and errors as `relu`.
 
     Args:
@@ -171,7 +175,7 @@ def gelu(input: Array, approximate: str = "none") -> Activated:
 
 
 @op
-def silu(input: Array) -> Activated:
+def silu(input: Array, inplace: bool = False) -> Activated:
     """`input * sigmoid(input)`, also called swish. Shapes and errors as `relu`.
 
     Source: Elfwing, Uchibe, Doya, arXiv:1702.03118.
@@ -180,7 +184,7 @@ def silu(input: Array) -> Activated:
 
 
 @op
-def mish(input: Array) -> Activated:
+def mish(input: Array, inplace: bool = False) -> Activated:
     """`input * tanh(softplus(input))`. Shapes and errors as `relu`.
 
     Source: Misra, arXiv:1908.08681.
@@ -247,13 +251,13 @@ def tanhshrink(input: Array) -> Activated:
 
 
 @op
-def hardsigmoid(input: Array) -> Activated:
+def hardsigmoid(input: Array, inplace: bool = False) -> Activated:
     """Piecewise linear sigmoid `min(max(0, input + 3), 6) / 6`. Shapes and errors as `relu`."""
     return _pointwise("hardsigmoid", "hardsigmoid", input)
 
 
 @op
-def hardswish(input: Array) -> Activated:
+def hardswish(input: Array, inplace: bool = False) -> Activated:
     """`input * hardsigmoid(input)`. Shapes and errors as `relu`.
 
     Source: Howard et al., arXiv:1905.02244.

@@ -42,13 +42,16 @@ def _identity(input: Array) -> Dropped:
 
 
 @op
-def dropout(input: Array, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Dropped:
+def dropout(
+    input: Array, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Dropped:
     """In training, elements set to 0 with probability p and the others divided by 1 - p; else the input itself.
 
     Args:
         input: float32 or float64.
         p: probability of a zero.
         training: False returns the input.
+        inplace: accepted for PyTorch's sake; the input is never changed.
         generator: where random numbers come from, by default `fastnn.random.default_generator`; one stream is
             used up.
 
@@ -99,13 +102,16 @@ def _drop_channels(
 
 
 @op
-def dropout1d(input: Array, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Dropped:
+def dropout1d(
+    input: Array, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Dropped:
     """In training, whole channels set to 0 with probability p and the others divided by 1 - p; else the input itself.
 
     Args:
         input: float32 or float64.
         p: probability of dropping a channel of a sample.
         training: False returns the input.
+        inplace: accepted for PyTorch's sake; the input is never changed.
         generator: where random numbers come from, by default `fastnn.random.default_generator`; one stream is
             used up.
 
@@ -122,12 +128,16 @@ def dropout1d(input: Array, p: float = 0.5, training: bool = True, *, generator:
 
 
 @op
-def dropout2d(input: Array, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Dropped:
+def dropout2d(
+    input: Array, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Dropped:
     """`dropout1d` for images: input (N, C, H, W) or (C, H, W)."""
     return _drop_channels("dropout2d", input, p, training, generator, 2)
 
 
 @op
-def dropout3d(input: Array, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Dropped:
+def dropout3d(
+    input: Array, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Dropped:
     """`dropout1d` for volumes: input (N, C, D, H, W) or (C, D, H, W)."""
     return _drop_channels("dropout3d", input, p, training, generator, 3)
