@@ -115,8 +115,8 @@ ALWAYS_INLINE void augment_blend_cols_by(int64_t taps, int64_t count, int64_t c,
 /* The horizontal half, and back to bytes: y[j, ch] = round(sum_t weight[j, t] * x[first[j] + t, ch]), j < count,
  * ch < c, halves to even. x and sum have room for AUGMENT_QUAD more reals than they hold: channels are read and written
  * by fours, and the next pixel overwrites what was too much. */
-static void KERNEL(augment_blend_cols)(int64_t count, int64_t c, int64_t taps, const int64_t *first,
-                                       const real *weight, const real *x, real *sum, uint8_t *y)
+static void KERNEL(augment_blend_cols)(int64_t count, int64_t c, int64_t taps, const int64_t *first, const real *weight,
+                                       const real *x, real *sum, uint8_t *y)
 {
     const real round = sizeof(real) == 4 ? (real)0x1.8p23 : (real)0x1.8p52; /* adding it leaves no fraction bits */
     if (taps == 2)

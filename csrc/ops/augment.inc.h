@@ -10,15 +10,15 @@ typedef struct {
     const fnn_augment_shape *s;
     const uint8_t *x;
     const int32_t *table;
-    int64_t columns;            /* of table */
-    uint8_t *bytes;             /* the result: bytes, or */
-    real *reals;                /* reals, made with */
-    const real *scale, *shift;  /* (out_w, pixel): per channel, repeated along the row */
-    const uint8_t *fill;        /* (1 + byte_boxes, out_w, pixel): whole rows of each fill */
-    const real *real_fill;      /* (real_boxes, out_w, pixel) */
-    uint8_t *scratch;           /* per thread */
+    int64_t columns;           /* of table */
+    uint8_t *bytes;            /* the result: bytes, or */
+    real *reals;               /* reals, made with */
+    const real *scale, *shift; /* (out_w, pixel): per channel, repeated along the row */
+    const uint8_t *fill;       /* (1 + byte_boxes, out_w, pixel): whole rows of each fill */
+    const real *real_fill;     /* (real_boxes, out_w, pixel) */
+    uint8_t *scratch;          /* per thread */
     int64_t scratch_bytes, taps_x, taps_y;
-    bool resampled;             /* some window has another size than the result */
+    bool resampled; /* some window has another size than the result */
 } augment_plan;
 
 /* A thread's part of the scratch memory. */
@@ -44,9 +44,9 @@ static int64_t augment_lay_out(const augment_plan *p, uint8_t *base, augment_buf
     }
     if (!p->resampled)
         return at;
-#define AUGMENT_BUFFER(field, type, count)                                   \
-    if (base)                                                                \
-        b->field = (type *)(void *)(base + at);                              \
+#define AUGMENT_BUFFER(field, type, count)      \
+    if (base)                                   \
+        b->field = (type *)(void *)(base + at); \
     at += round_up((int64_t)sizeof(type) * (count) + AUGMENT_SLACK, 64);
     AUGMENT_BUFFER(mixed, real, s->w * s->pixel)
     AUGMENT_BUFFER(sum, real, augment_row_bytes(s))
@@ -160,8 +160,8 @@ static void augment_resample_row(const augment_plan *p, const uint8_t *image, co
     const uint8_t *from = image + (row[FNN_AUGMENT_TOP] + first) * step + row[FNN_AUGMENT_LEFT] * s->pixel;
     bool flip = row[FNN_AUGMENT_FLIP_X] != 0;
     K->augment_blend_rows(width * s->pixel, taps_y, b->weight_y, from, step, b->mixed);
-    K->augment_blend_cols(s->out_w, s->pixel, augment_tap_count(width, s->out_w, s->antialias), b->first_x,
-                          b->weight_x, b->mixed, b->sum, flip ? b->unflipped : to);
+    K->augment_blend_cols(s->out_w, s->pixel, augment_tap_count(width, s->out_w, s->antialias), b->first_x, b->weight_x,
+                          b->mixed, b->sum, flip ? b->unflipped : to);
     if (flip)
         K->augment_reverse(s->out_w, s->pixel, b->unflipped, to);
 }
@@ -189,8 +189,7 @@ static void augment_task(void *context, int64_t index, int thread)
     augment_lay_out(p, p->scratch + thread * p->scratch_bytes, &b);
     int64_t taps_x = copied ? 0 : augment_tap_count(row[FNN_AUGMENT_WIDTH], s->out_w, s->antialias);
     for (int64_t j = 0; j < s->out_w && !copied; j++)
-        b.first_x[j] =
-            augment_taps(j, row[FNN_AUGMENT_WIDTH], s->out_w, s->antialias, taps_x, b.weight_x + j * taps_x);
+        b.first_x[j] = augment_taps(j, row[FNN_AUGMENT_WIDTH], s->out_w, s->antialias, taps_x, b.weight_x + j * taps_x);
     for (int64_t i = 0; i < s->out_h; i++) {
         int64_t at = (index * s->out_h + i) * width, source = row[FNN_AUGMENT_FLIP_Y] ? s->out_h - 1 - i : i;
         uint8_t *bytes = p->bytes ? p->bytes + at : b.row;
@@ -255,9 +254,12 @@ static int augment_run(augment_plan *p, const uint8_t *fill, const real *scale, 
         return FNN_NO_MEMORY;
     real *pattern = (real *)(void *)workspace;
     int64_t real_pixel = s->pixel * (int64_t)sizeof(real);
-    for (int64_t k = 0; k < real_rows; k++)
-        augment_repeat(pattern + k * row, k == 0 ? scale : k == 1 ? shift : real_fill + (k - 2) * s->pixel,
-                       real_pixel, s->out_w);
+    if (p->reals) {
+        augment_repeat(pattern, scale, real_pixel, s->out_w);
+        augment_repeat(pattern + row, shift, real_pixel, s->out_w);
+        for (int64_t k = 0; k < s->real_boxes; k++)
+            augment_repeat(pattern + (2 + k) * row, real_fill + k * s->pixel, real_pixel, s->out_w);
+    }
     for (int64_t k = 0; k < fills; k++)
         augment_repeat(workspace + reals + k * row, fill + k * s->pixel, s->pixel, s->out_w);
     p->scale = pattern;
