@@ -174,17 +174,44 @@ ALWAYS_INLINE void pool_max_bwd_pixel(const int vectors, const int masked, int64
     })
 }
 
+/* The same for fewer channels than lanes, accumulating: the taps are only looked at, and each channel then adds to the
+ * one that it found. Adding to whole windows would make every load wait for the masked stores of the window before. */
+ALWAYS_INLINE void pool_max_bwd_few(int64_t n, const fnn_pool_row *row, const pool_taps taps, const real *dy,
+                                    const real *x, const real *y, real *dx, vi *nan)
+{
+    vr top = v_load_n(y, n);
+    vi open = top == top, where = {0};
+    *nan |= ~open;
+    POOL_TAPS(row, taps, {
+        vi hit = (v_load_n(x + at, n) == top) & open;
+        where |= hit & ((vi){0} + (real_int)at);
+        open &= ~hit;
+    })
+    real_int offset[VL];
+    memcpy(offset, &where, sizeof where);
+    for (int64_t j = 0; j < n; j++)
+        if (y[j] == y[j])
+            dx[j + offset[j]] += dy[j];
+}
+
 ALWAYS_INLINE void pool_max_bwd_windows(const int planes, const int height, const int width, const fnn_pool_row *row,
                                         const int accumulate, const real *dy, const real *x, const real *y, real *dx)
 {
     vi nan = {0};
     const real *dy_window = dy, *y_window = y;
+    /* Offsets must fit a lane. */
+    const int few = row->taps[0] * row->step[0] + row->taps[1] * row->step[1] < INT32_MAX / 2;
     for (int64_t o = 0; o < row->windows; o++, y_window += row->pixel, dy_window += row->pixel) {
         const pool_taps taps = pool_taps_of(row, planes, height, width, o);
         int64_t first = row->first[o] * row->pixel;
 #define PIXEL(vectors, masked, n, j)                                                                               \
-    pool_max_bwd_pixel(vectors, masked, n, accumulate, row, taps, dy_window + j, x + first + j, y_window + j, \
-                       dx + first + j, &nan)
+    do {                                                                                                           \
+        if (masked && accumulate && few)                                                                           \
+            pool_max_bwd_few(n, row, taps, dy_window + j, x + first + j, y_window + j, dx + first + j, &nan);      \
+        else                                                                                                       \
+            pool_max_bwd_pixel(vectors, masked, n, accumulate, row, taps, dy_window + j, x + first + j,            \
+                               y_window + j, dx + first + j, &nan);                                                \
+    } while (0)
         POOL_CHANNELS(row->channels, PIXEL);
 #undef PIXEL
     }
