@@ -132,7 +132,6 @@ def summary(
 
     Example:
         >>> from fastnn import nn
-        >>> from fastnn.diagnose import summary
         >>> summary(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), (1, 1, 28, 28)).multiply_adds
         7840
     """
