@@ -132,12 +132,13 @@ def plot_mistakes(
     probabilities = softmax(scores)[np.arange(len(scores)), predicted]
     wrong = np.flatnonzero(predicted != labels)
     shown = wrong[np.argsort(-probabilities[wrong], kind="stable")][:limit]
-    rows = max(math.ceil(len(shown) / _COLUMNS), 1)
-    figure = _figure(1.45 * _COLUMNS, 1.75 * rows + 0.55)
+    columns = min(max(len(shown), 4), _COLUMNS)
+    rows = max(math.ceil(len(shown) / columns), 1)
+    figure = _figure(1.45 * columns, 1.75 * rows + 0.55)
     share = 1 - len(wrong) / max(len(labels), 1)
     more = f", the {len(shown)} surest" if len(shown) < len(wrong) else ""
     figure.suptitle(f"{len(wrong)} mistakes in {len(labels)} test images ({100 * share:.2f} % right){more}")
-    for place, axes in enumerate(figure.subplots(rows, _COLUMNS, squeeze=False).flat):
+    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set_axis_off()
         if place < len(shown):
             row = int(shown[place])

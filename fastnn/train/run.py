@@ -13,7 +13,6 @@ The folder of a run holds
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from ..data import load
 from ..data.catalogue import ImageDataset
 from ..nn import CrossEntropyLoss, Module
 from .build import make_loaders, make_model, make_optimizer, make_schedule
-from .callbacks import Callback, LearningRateMonitor, MetricsWriter
+from .callbacks import LearningRateMonitor, MetricsWriter
 from .checkpoint import MODEL_FILE, Checkpoints, read_checkpoint
 from .config import Config, DataFacts
 from .files import read_json, write_json
@@ -43,7 +42,8 @@ class Run:
 
     Args:
         config: the settings.
-        folder: the run's folder; made if missing. A folder that holds a run already is refused.
+        folder: the run's folder; made if missing. A folder that holds a run already is refused. By default
+            `runs/<dataset>-<model>-<n>` with the smallest n that is free.
 
     Attributes:
         model: the network.
@@ -65,14 +65,19 @@ class Run:
         (1, ['checkpoints', 'config.json'])
     """
 
-    def __init__(self, config: Config, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        if (self.folder / CONFIG_FILE).exists():
-            raise FileExistsError(f"{self.folder} holds a run already; resume it or choose another folder")
+    def __init__(self, config: Config, folder: str | Path | None = None) -> None:
+        if folder is not None and (Path(folder) / CONFIG_FILE).exists():
+            raise FileExistsError(f"{folder} holds a run already; resume it or choose another folder")
         self._prepare(config)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if folder is None:
+            source = Path(config.data_dir or "").resolve().name if config.dataset == "folder" else config.dataset
+            self.folder = new_folder("runs", f"{source}-{config.model}")
+        else:
+            self.folder = Path(folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
         description = {"config": asdict(config), "data": asdict(self.facts), "fastnn": __version__}
         write_json(self.folder / CONFIG_FILE, description)
+        self.trainer = self._make_trainer()
 
     @classmethod
     def resume(cls, folder: str | Path, data_dir: str | None = None) -> Run:
@@ -92,43 +97,44 @@ class Run:
         run._prepare(config, data_dir)
         if run.facts != facts:
             raise ValueError(f"the data are not those that the run {folder} was started with")
+        run.trainer = run._make_trainer()
         last = run.folder / CHECKPOINTS / "last"
         if last.exists():
             run.trainer.load_state_dict(read_checkpoint(last))
         return run
 
     def _prepare(self, config: Config, data_dir: str | None = None) -> None:
-        """Load the data and build everything that the settings ask for; nothing is written."""
+        """Load the data and build the network and the loaders; nothing is written."""
         self.config = config
         self.train_data, self.test_data = load_datasets(config, data_dir)
         self.facts = DataFacts.of(self.train_data)
         self.model = make_model(config, self.facts)
         self.train_loader, self.test_loader = make_loaders(config, self.facts, self.train_data, self.test_data)
+
+    def _make_trainer(self) -> Trainer:
+        config = self.config
         optimizer = make_optimizer(config, self.model)
+        total = config.epochs * len(self.train_loader)
+        rates = LearningRateMonitor(every=-(-total // _RATES_KEPT))
         self._progress = Progress()
-        self.trainer = Trainer(
+        self._plots = Plots(self.folder, self.test_data, self.test_loader, rates)
+        checkpoints = Checkpoints(
+            self.folder / CHECKPOINTS, every_steps=config.checkpoint_every, config=asdict(config)
+        )
+        return Trainer(
             self.model,
             optimizer,
             CrossEntropyLoss(label_smoothing=config.label_smoothing),
             make_schedule(config, optimizer, len(self.train_loader)),
-            self._callbacks(),
+            [rates, MetricsWriter(self.folder / METRICS_FILE), checkpoints, self._progress, self._plots],
             schedule_every="step",
             eval_loss=CrossEntropyLoss(),
         )
 
-    def _callbacks(self) -> Sequence[Callback]:
-        config = self.config
-        total = config.epochs * len(self.train_loader)
-        rates = LearningRateMonitor(every=-(-total // _RATES_KEPT))
-        return [
-            rates,
-            MetricsWriter(self.folder / METRICS_FILE),
-            Checkpoints(
-                self.folder / CHECKPOINTS, every_steps=config.checkpoint_every, config=asdict(config)
-            ),
-            self._progress,
-            Plots(self.folder, self.test_data, self.test_loader, rates),
-        ]
+    @property
+    def notice(self) -> str | None:
+        """What was left out, in one line: plots without matplotlib; None if nothing was."""
+        return self._plots.notice
 
     def fit(self, quiet: bool = False) -> dict[str, Any]:
         """Train until the run is complete.

@@ -1,0 +1,101 @@
+"""The command line: `fastnn train | eval | predict | bench | info`.
+
+Each command is a module with `add_arguments(parser)` and `run(args) -> exit code`; only that of the command given
+is imported, and it imports what it needs when it runs. Errors that a user can cause end in one line on the standard
+error stream and exit code 2, an interruption (Ctrl-C) in one line and exit code 130. With the environment variable
+FASTNN_TRACEBACK=1 they show where they came from.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from .parser import OneLineParser
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "train": "train a network and leave a folder with checkpoints, metrics and plots",
+    "eval": "evaluate the network of a run on the test images",
+    "predict": "classify image files with the network of a run",
+    "bench": "measure kernels, training steps, optimisers, augmentation and inference",
+    "info": "show version, processor, threads and measured peaks",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments after the program's name, by default those of the process.
+
+    Returns:
+        The exit code: 0, or 1 if a training diverged, 2 for errors of arguments, files and data, 130 after an
+        interruption.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    try:
+        args = _parser(command).parse_args(arguments)
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 2
+    except KeyboardInterrupt as error:
+        return _fail(command, error, 130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python's own flush at exit must not complain about that again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except ArithmeticError as error:
+        return _fail(command, error, 1)
+    except (ImportError, OSError, ValueError, MemoryError) as error:
+        return _fail(command, error, 2)
+
+
+def _parser(command: str | None) -> OneLineParser:
+    """The parser, complete for one command; of the others it knows names and purposes."""
+    from .._version import __version__
+
+    parser = OneLineParser(
+        prog="fastnn",
+        description="Train small convolutional networks on a CPU, fast.",
+        epilog="`fastnn COMMAND --help` describes a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        sub = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+        if name == command:
+            module = importlib.import_module(f"{__name__}.{name}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    return parser
+
+
+def _fail(command: str | None, error: BaseException, code: int) -> int:
+    """Say in one line what went wrong."""
+    if os.environ.get("FASTNN_TRACEBACK") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    name = f"fastnn {command}" if command in COMMANDS else "fastnn"
+    if isinstance(error, KeyboardInterrupt):
+        text = "interrupted" + (f"; {error}" if str(error) else "")
+    else:
+        text = f"error: {one_line(error)}"
+    print(f"{name}: {text}", file=sys.stderr)
+    return code
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error without line breaks; for errors of the system the file and the reason."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError) and not str(error):
+        return "not enough memory"
+    return " ".join(str(error).split()) or type(error).__name__

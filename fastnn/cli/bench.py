@@ -1,0 +1,21 @@
+"""`fastnn bench`: measurements; the work is `fastnn.bench`'s."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    from ..bench import cli
+
+    cli.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    from ..bench import cli
+
+    return int(cli.run(args) or 0)
