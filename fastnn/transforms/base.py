@@ -33,8 +33,8 @@ class Transform(ABC):
     Example:
         >>> import numpy as np
         >>> from fastnn.transforms import Normalize
-        >>> Normalize(0.5, 0.5)(np.full((2, 4, 4, 1), 255, np.uint8)).max().item()
-        1.0
+        >>> Normalize(0.5, 0.5)(np.zeros((2, 4, 4, 1), np.uint8)).max().item()
+        -1.0
     """
 
     def sample(self, rng: SampleGenerator, n: int, size: Size) -> Params:

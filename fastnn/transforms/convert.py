@@ -31,8 +31,8 @@ class Normalize(Fusible):
 
     Example:
         >>> import numpy as np
-        >>> Normalize((0.5,), (0.25,))(np.full((1, 1, 1, 3), 255, np.uint8)).ravel().tolist()
-        [2.0, 2.0, 2.0]
+        >>> Normalize((0.5,), (0.25,))(np.zeros((1, 1, 1, 3), np.uint8)).ravel().tolist()
+        [-2.0, -2.0, -2.0]
     """
 
     def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
