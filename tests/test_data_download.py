@@ -51,7 +51,7 @@ def server():
     httpd.content, httpd.requests = CONTENT, []
     httpd.ranges, httpd.lengths, httpd.cut, httpd.status, httpd.range_error = True, True, None, None, 0
     httpd.url = f"http://127.0.0.1:{httpd.server_address[1]}/file.bin"
-    thread = threading.Thread(target=httpd.serve_forever)
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield httpd
     httpd.shutdown()

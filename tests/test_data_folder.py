@@ -15,7 +15,7 @@ def save(path, height=6, width=5, mode="RGB", **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     channels = {"RGB": (3,), "RGBA": (4,), "L": ()}[mode]
     pixels = RNG.integers(0, 256, (height, width, *channels), dtype=np.uint8)
-    Image.fromarray(pixels, mode).save(path, **options)
+    Image.fromarray(pixels).save(path, **options)
     return pixels
 
 
