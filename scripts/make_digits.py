@@ -34,9 +34,7 @@ def main() -> None:
         packed = zlib.compress(labels.tobytes() + pixels.tobytes(), 9)
         TARGET.write_bytes(HEADER.pack(MAGIC, *pixels.shape, TOP) + packed)
     stored_pixels, stored_labels, top = read_digits(TARGET)
-    same = (
-        top == TOP and np.array_equal(stored_pixels[..., 0], pixels) and np.array_equal(stored_labels, labels)
-    )
+    same = top == TOP and np.array_equal(stored_pixels[..., 0], pixels) and np.array_equal(stored_labels, labels)
     print(f"{TARGET}: {TARGET.stat().st_size} bytes, {'as' if same else 'NOT as'} in scikit-learn")
     raise SystemExit(0 if same else 1)
 
