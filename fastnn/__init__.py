@@ -5,43 +5,58 @@
 
 Names, argument order, defaults and semantics are PyTorch's where PyTorch has the thing.
 """
-# ruff: noqa: F403 - the operations list their names in __all__
+# ruff: noqa: F403 - the modules of operations list their public names in __all__
 
 import importlib
 
-from . import autograd, cpu, ops, random
-from ._version import __version__
-from .autograd import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .autograd.dtype import (
-    bool_,
-    float16,
-    float32,
-    float64,
-    get_default_dtype,
-    int8,
-    int16,
-    int32,
-    int64,
-    promote_types,
-    set_default_dtype,
-    uint8,
-)
-from .cpu import get_num_threads, set_num_threads
-from .ops import *
-from .random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from . import autograd as autograd
+from . import cpu as cpu
+from . import ops as ops
+from . import random as random
+from ._version import __version__ as __version__
+from .autograd import Tensor as Tensor
+from .autograd import enable_grad as enable_grad
+from .autograd import is_grad_enabled as is_grad_enabled
+from .autograd import no_grad as no_grad
+from .autograd import set_grad_enabled as set_grad_enabled
+from .autograd.dtype import bool_ as bool_
+from .autograd.dtype import float16 as float16
+from .autograd.dtype import float32 as float32
+from .autograd.dtype import float64 as float64
+from .autograd.dtype import get_default_dtype as get_default_dtype
+from .autograd.dtype import int8 as int8
+from .autograd.dtype import int16 as int16
+from .autograd.dtype import int32 as int32
+from .autograd.dtype import int64 as int64
+from .autograd.dtype import promote_types as promote_types
+from .autograd.dtype import set_default_dtype as set_default_dtype
+from .autograd.dtype import uint8 as uint8
+from .cpu import get_num_threads as get_num_threads
+from .cpu import set_num_threads as set_num_threads
+from .ops.activation import *
+from .ops.compare import *
+from .ops.copy import *
+from .ops.create import *
+from .ops.elementwise import *
+from .ops.extreme import *
+from .ops.index import *
+from .ops.join import *
+from .ops.linear import *
+from .ops.reduce import *
+from .ops.select import *
+from .ops.shape import *
+from .ops.unary import *
+from .random import Generator as Generator
+from .random import default_generator as default_generator
+from .random import get_rng_state as get_rng_state
+from .random import initial_seed as initial_seed
+from .random import manual_seed as manual_seed
+from .random import seed as seed
+from .random import set_rng_state as set_rng_state
 
 half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
 bool = bool_
-
-__all__: list[str] = [
-    "Generator", "Tensor", "__version__", "autograd", "bool", "bool_", "cpu", "default_generator", "double",
-    "enable_grad", "float", "float16", "float32", "float64", "get_default_dtype", "get_num_threads", "get_rng_state",
-    "half", "initial_seed", "int", "int8", "int16", "int32", "int64", "is_grad_enabled", "long", "manual_seed",
-    "no_grad", "ops", "promote_types", "random", "seed", "set_default_dtype", "set_grad_enabled", "set_num_threads",
-    "set_rng_state", "short", "uint8",
-]  # fmt: skip
-__all__ += ops.__all__
 
 _SUBMODULES = {
     "bench", "cli", "data", "diagnose", "memory", "models", "nn", "optim", "profiler", "reference", "train",

@@ -218,7 +218,7 @@ class _Pass:
                     )
         edges = node.edges
         if not self.retain_graph:
-            node.backward, node.saved, node.edges = None, None, ()
+            node.backward = node.saved = None
         needs = tuple([edge is not None for edge in edges])
         if type(node.shapes) is list:
             grads = list(closure(tuple(slots), needs))

@@ -89,10 +89,12 @@ def assign(target: Tensor, source: Any, label: str = "copy_") -> Tensor:
     if _recorded(label, target, (source,)):
         source = OPS["to"](source, target.dtype) if hasattr(source, "requires_grad") else source
         return _adopt(target, OPS["index_put"](target, source, ...))
+    if not target.data.flags.writeable:
+        raise ValueError(f"{label}: the tensor's memory is read-only")
     try:
         np.copyto(target.data, np.asarray(source), casting="unsafe")
-    except ValueError as error:
-        raise ValueError(f"{label}: {np.shape(source)} does not broadcast to {target.shape}") from error
+    except ValueError:
+        raise ValueError(f"{label}: shape {np.shape(source)} does not broadcast to {target.shape}") from None
     target.bump()
     return target
 

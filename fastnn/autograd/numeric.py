@@ -22,7 +22,7 @@ _Function = Callable[..., Any]
 
 def _inputs(name: str, inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
     """The inputs as a list; floats must be float64."""
-    tensors = list(inputs) if isinstance(inputs, list | tuple) else [inputs]  # type: ignore[list-item]
+    tensors: list[Tensor] = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for i, tensor in enumerate(tensors):
         if tensor.data.dtype.kind == "f" and tensor.data.dtype != np.float64:
             raise TypeError(f"{name}: expected float64 inputs, input {i} is {tensor.data.dtype}")

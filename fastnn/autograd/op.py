@@ -37,7 +37,10 @@ def _saved(closure: Sequence[Any], tensors: Sequence[Any]) -> Saved | None:
     """Version counters, as they stand now, of the Tensors whose memory the closure captured."""
     saved: Saved | None = None
     for cell in closure:
-        content = cell.cell_contents
+        try:
+            content = cell.cell_contents
+        except ValueError:  # the variable is set later, or was deleted
+            continue
         kind = type(content)
         if kind is _ndarray:
             captured: Sequence[Any] = (content,)

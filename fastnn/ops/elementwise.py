@@ -7,8 +7,6 @@ between operands in `select`, comparisons and logic in `compare`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..autograd import Array, Backward, Grads, Needs, Operand, op
@@ -133,7 +131,7 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
         ZeroDivisionError: if an integer is divided by zero with rounding.
     """
     if rounding_mode is not None:
-        return _rounded_quotient(input, other, rounding_mode)
+        return _rounded_quotient("div", input, other, rounding_mode)
     a, b = match("div", input, other, floating=True)
     y = np.true_divide(a, b)
     if not isinstance(b, np.ndarray):
@@ -154,11 +152,11 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
     return y, backward
 
 
-def _rounded_quotient(input: Operand, other: Operand, rounding_mode: str) -> tuple[Array, Backward]:
+def _rounded_quotient(name: str, input: Operand, other: Operand, rounding_mode: str) -> tuple[Array, Backward]:
     """The quotient rounded to a whole number in the operands' dtype, with gradients of zero."""
     if rounding_mode not in ("floor", "trunc"):
-        raise ValueError(f"div: expected rounding_mode None, 'floor' or 'trunc', got {rounding_mode!r}")
-    a, b = match("div", input, other)
+        raise ValueError(f"{name}: expected rounding_mode None, 'floor' or 'trunc', got {rounding_mode!r}")
+    a, b = match(name, input, other)
     a_shape, b_shape = shape_of(a), shape_of(b)
 
     def backward(dy: Array, needs: Needs) -> Grads:
@@ -167,7 +165,7 @@ def _rounded_quotient(input: Operand, other: Operand, rounding_mode: str) -> tup
     y = np.floor_divide(a, b)
     if y.dtype.kind != "f":
         if not np.all(b):
-            raise ZeroDivisionError("div: an integer was divided by zero")
+            raise ZeroDivisionError(f"{name}: an integer was divided by zero")
         if rounding_mode == "trunc":
             y = y + ((y < 0) & (y * b != a))
     elif rounding_mode == "trunc":
@@ -175,9 +173,23 @@ def _rounded_quotient(input: Operand, other: Operand, rounding_mode: str) -> tup
     return y, backward
 
 
-def floor_divide(input: Any, other: Any) -> Any:
-    """`floor(input / other)`, elementwise: `div` with `rounding_mode="floor"`, as the operator `//` is."""
-    return div(input, other, rounding_mode="floor")
+@op
+@_quiet
+def floor_divide(input: Operand, other: Operand) -> tuple[Array, Backward]:
+    """`floor(input / other)`, elementwise, in the operands' dtype: the operator `//`. Its gradient is zero.
+
+    Args:
+        input: dividend, Tensor or number.
+        other: divisor, Tensor or number.
+
+    Shape:
+        operands: broadcastable to one shape, which is that of the result.
+
+    Raises:
+        ValueError: if the shapes do not broadcast.
+        ZeroDivisionError: if an integer is divided by zero.
+    """
+    return _rounded_quotient("floor_divide", input, other, "floor")
 
 
 @op

@@ -128,6 +128,13 @@ CASES = [
         linear=(0, 1),
     ),
     OpCase(
+        "floor_divide",
+        "floor_divide",
+        lambda rng, dtype: ((_away(rng, 20, dtype=dtype), _away(rng, 20, dtype=dtype)), {}),
+        np.floor_divide,
+        kernel=False,
+    ),
+    OpCase(
         "div-floor",
         "div",
         lambda rng, dtype: ((_away(rng, 20, dtype=dtype), _away(rng, 20, dtype=dtype)), {"rounding_mode": "floor"}),
