@@ -51,6 +51,8 @@ def random(*shape, seed=0):
         (nn.Unflatten(1, (3, 4)), (2, 12), (2, 3, 4)),
         (nn.Identity(1, some="thing"), (2, 3), (2, 3)),
         (nn.PReLU(3), (2, 3, 4), (2, 3, 4)),
+        (nn.Maxout(2), (2, 6, 4), (2, 3, 4)),
+        (nn.Softmin(1), (2, 3, 4), (2, 3, 4)),
         (nn.Softmax(1), (2, 3, 4), (2, 3, 4)),
         (nn.LogSoftmax(-1), (2, 3, 4), (2, 3, 4)),
     ],

@@ -14,6 +14,7 @@ from .hooks import Hooks, RemovableHandle
 from .parameter import Buffer, Parameter, check_device
 from .state import IncompatibleKeys, load
 
+_COLLECTIONS = (list, tuple, dict)
 _Member = TypeVar("_Member", Parameter, Buffer, "Module")
 
 
@@ -61,7 +62,9 @@ class Module:
     def _members(self, kind: type[_Member]) -> Iterator[tuple[str, _Member]]:
         """The parts of one kind that this module itself holds, with their names."""
         for name, value in vars(self).items():
-            if isinstance(value, Parameter | Buffer | Module | list | tuple | dict):
+            if isinstance(value, kind):
+                yield name, value
+            elif isinstance(value, _COLLECTIONS):
                 yield from _leaves(name, value, kind)
 
     def named_modules(
