@@ -102,17 +102,17 @@ def test_resnet_depth():
 
 
 def test_the_default_model_reads_digits():
-    """A dozen epochs of plain SGD; the recipe of `fastnn train` does better."""
+    """Four epochs of plain SGD; the recipe of `fastnn train` is longer and does better."""
     train, test = data.Digits(train=True), data.Digits(train=False)
     inputs = [each.images.transpose(0, 3, 1, 2).astype(np.float32) / 128 - 0.6 for each in (train, test)]
     model = models.create("digits", 10, 1, 8, Generator(0))
     optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
-    for epoch in range(12):
-        optimizer.param_groups[0]["lr"] = 0.05 * (1 - epoch / 12)
+    for epoch in range(4):
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 - epoch / 4)
         order = np.random.default_rng(epoch).permutation(len(train))
         for rows in np.array_split(order, 23):
             optimizer.zero_grad()
             nn.CrossEntropyLoss()(model(Tensor(inputs[0][rows])), Tensor(train.labels[rows])).backward()
             optimizer.step()
     predicted = model.eval()(Tensor(inputs[1])).data.argmax(1)
-    assert (predicted == test.labels).mean() >= 0.98
+    assert (predicted == test.labels).mean() >= 0.96
