@@ -29,7 +29,7 @@ def _formatter(values: Array) -> builtins.dict[str, object]:
     def text(value: float) -> str:
         return form.format(value) if np.isfinite(value) else str(float(value))
 
-    width = max((len(text(value)) for value in values.ravel()), default=0)
+    width = max((len(text(value)) for value in values[np.isfinite(values)].ravel()), default=0)
     return {"float_kind": lambda value: text(value).rjust(width)}
 
 
