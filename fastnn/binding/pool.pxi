@@ -28,6 +28,11 @@ cdef int pool_shape(fnn_pool_shape *s, cnp.ndarray x, cnp.ndarray y, tuple windo
     s.n, s.c = x.shape[0], x.shape[ndim - 1]
     if y.shape[0] != s.n or y.shape[ndim - 1] != s.c:
         raise ValueError(f"pool: expected y with {s.n} images of {s.c} channels, got {(<object>y).shape}")
+    if window and len(window) != 4:
+        raise ValueError(f"pool: expected (kernel, stride, pad, dilation), got {window}")
+    for part in window:
+        if not isinstance(part, tuple) or len(part) != axes:
+            raise ValueError(f"pool: expected {axes} sizes each of kernel, stride, pad and dilation, got {window}")
     s.divisor, s.include_pad, s.adaptive = 0, True, len(window) == 0
     for i in range(3):
         at = i - (3 - axes)

@@ -31,9 +31,7 @@ def _check(name: str, input: Array, least_rank: int, **vectors: Array | None) ->
     if input.dtype.kind != "f" or input.dtype.itemsize < 4:
         raise TypeError(f"{name}: expected a float32 or float64 input, got {input.dtype}")
     if input.ndim < least_rank:
-        raise ValueError(
-            f"{name}: expected an input of at least {least_rank} dimensions, got shape {input.shape}"
-        )
+        raise ValueError(f"{name}: expected an input of at least {least_rank} dimensions, got shape {input.shape}")
     for label, vector in vectors.items():
         if vector is None:
             continue
@@ -43,9 +41,7 @@ def _check(name: str, input: Array, least_rank: int, **vectors: Array | None) ->
                 f"got {vector.shape}"
             )
         if vector.dtype != input.dtype:
-            raise TypeError(
-                f"{name}: expected {label} to be {input.dtype} like the input, got {vector.dtype}"
-            )
+            raise TypeError(f"{name}: expected {label} to be {input.dtype} like the input, got {vector.dtype}")
 
 
 def _like(vector: Array | None, needed: bool) -> Array | None:
@@ -81,19 +77,18 @@ def _batch_norm(
     """Batch norm with, if asked, a residual and a ReLU behind it; the closure gives six gradients."""
     _check(name, input, 2, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     shape = input.shape
-    if training and input.size <= shape[1]:
+    if training and input.size == shape[1]:
         raise ValueError(f"{name}: expected more than one value per channel when training, got shape {shape}")
     if residual is not None and (residual.shape != shape or residual.dtype != input.dtype):
         raise ValueError(
-            f"{name}: expected a residual like the input, {input.dtype} {shape}, "
-            f"got {residual.dtype} {residual.shape}"
+            f"{name}: expected a residual like the input, {input.dtype} {shape}, got {residual.dtype} {residual.shape}"
         )
     x = rows(input)
     w, b = _contiguous(weight), _contiguous(bias)
     added = None if residual is None else rows(residual)
     y: Array = _C.empty(x.shape, x.dtype)
     if training:
-        mean, rstd = np.empty(shape[1]), np.empty(shape[1])
+        mean, rstd = np.zeros(shape[1]), np.zeros(shape[1])  # stay so for an empty batch
         _C.norm_batch_fwd(x, added, w, b, relu, eps, y, mean, rstd, running_mean, running_var, momentum)
     else:
         if running_mean is None or running_var is None:
@@ -255,10 +250,7 @@ def layer_norm(
     # A whole image in channels-last order may stay so, if scale and shift come into the same order.
     turned = input.ndim > 2 and len(over) == input.ndim - 1 and not input.flags.c_contiguous
     x = to_nhwc(input) if turned else np.ascontiguousarray(input)
-    w, b = (
-        None if v is None else to_nhwc(v[None])[0] if turned else np.ascontiguousarray(v)
-        for v in (weight, bias)
-    )
+    w, b = (None if v is None else to_nhwc(v[None])[0] if turned else np.ascontiguousarray(v) for v in (weight, bias))
     y: Array = _C.empty(x.shape, x.dtype)
     if x.size == 0:
         mean = rstd = np.empty(0)
@@ -273,9 +265,7 @@ def layer_norm(
         if x.size == 0:
             grads = [each if each is None else np.zeros_like(each) for each in (dx, dw, db)]
         else:
-            _C.norm_layer_bwd(
-                to_nhwc(dy) if turned else np.ascontiguousarray(dy), x, w, mean, rstd, dx, dw, db, count
-            )
+            _C.norm_layer_bwd(to_nhwc(dy) if turned else np.ascontiguousarray(dy), x, w, mean, rstd, dx, dw, db, count)
             grads = [dx, dw, db]
         if turned:
             grads = [None if g is None else from_nhwc(g if i == 0 else g[None]) for i, g in enumerate(grads)]
@@ -292,7 +282,7 @@ def _group_norm(
     x = to_nhwc(input)
     w, b = _contiguous(weight), _contiguous(bias)
     y: Array = _C.empty(x.shape, x.dtype)
-    mean, rstd = np.empty((x.shape[0], groups)), np.empty((x.shape[0], groups))
+    mean, rstd = np.zeros((x.shape[0], groups)), np.zeros((x.shape[0], groups))
     _C.norm_group_fwd(x, w, b, eps, y, mean, rstd)
 
     def backward(dy: Array, needs: Needs) -> Grads:
@@ -331,9 +321,7 @@ def group_norm(
     _check("group_norm", input, 2, weight=weight, bias=bias)
     shape = input.shape
     if num_groups < 1 or shape[1] % num_groups:
-        raise ValueError(
-            f"group_norm: expected num_groups to divide the channels of {shape}, got {num_groups}"
-        )
+        raise ValueError(f"group_norm: expected num_groups to divide the channels of {shape}, got {num_groups}")
     if shape[0] * shape[1] // num_groups * prod(shape[2:]) == 1:
         raise ValueError(f"group_norm: expected more than one value per channel, got shape {shape}")
     return _group_norm(input, num_groups, weight, bias, eps)[:2]

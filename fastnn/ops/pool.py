@@ -50,9 +50,7 @@ def _public(last: Array, batched: bool) -> Array:
     return y if batched else y[0]
 
 
-def _max_pool(
-    x: Array, out: Sizes, window: Window, batched: bool, return_indices: bool
-) -> PooledMaybeIndices:
+def _max_pool(x: Array, out: Sizes, window: Window, batched: bool, return_indices: bool) -> PooledMaybeIndices:
     """Maximum of each window of the channels-last `x`; the backward pass finds again where it was."""
     y: Array = _C.empty((x.shape[0], *out, x.shape[-1]), x.dtype)
     _C.pool_max_fwd(x, y, window)
@@ -183,9 +181,7 @@ def max_pool1d(
         >>> max_pool1d(np.array([[1.0, 5.0, 2.0, 3.0]]), 2).tolist()
         [[5.0, 3.0]]
     """
-    return _sliding_max(
-        "max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _sliding_max("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @op
@@ -203,9 +199,7 @@ def max_pool2d(
     Shape:
         input (N, C, H, W) or (C, H, W) -> (N, C, H', W') or (C, H', W')
     """
-    return _sliding_max(
-        "max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _sliding_max("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @op
@@ -223,9 +217,7 @@ def max_pool3d(
     Shape:
         input (N, C, D, H, W) or (C, D, H, W) -> (N, C, D', H', W') or (C, D', H', W')
     """
-    return _sliding_max(
-        "max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _sliding_max("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @op
@@ -263,9 +255,7 @@ def avg_pool1d(
         >>> avg_pool1d(np.array([[1.0, 5.0, 2.0, 3.0]]), 2).tolist()
         [[3.0, 2.5]]
     """
-    return _sliding_avg(
-        "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None
-    )
+    return _sliding_avg("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 @op
@@ -357,9 +347,7 @@ def adaptive_avg_pool3d(input: Array, output_size: OutputSize) -> Pooled:
 
 
 @op
-def adaptive_max_pool1d(
-    input: Array, output_size: OutputSize, return_indices: bool = False
-) -> PooledMaybeIndices:
+def adaptive_max_pool1d(input: Array, output_size: OutputSize, return_indices: bool = False) -> PooledMaybeIndices:
     """Maximum over the bins of `adaptive_avg_pool1d`.
 
     Args:
@@ -382,9 +370,7 @@ def adaptive_max_pool1d(
 
 
 @op
-def adaptive_max_pool2d(
-    input: Array, output_size: OutputSize, return_indices: bool = False
-) -> PooledMaybeIndices:
+def adaptive_max_pool2d(input: Array, output_size: OutputSize, return_indices: bool = False) -> PooledMaybeIndices:
     """Maximum over the bins of `adaptive_avg_pool1d` along each dimension of a 2-D image.
 
     Shape:
@@ -394,9 +380,7 @@ def adaptive_max_pool2d(
 
 
 @op
-def adaptive_max_pool3d(
-    input: Array, output_size: OutputSize, return_indices: bool = False
-) -> PooledMaybeIndices:
+def adaptive_max_pool3d(input: Array, output_size: OutputSize, return_indices: bool = False) -> PooledMaybeIndices:
     """Maximum over the bins of `adaptive_avg_pool1d` along each dimension of a 3-D image.
 
     Shape:

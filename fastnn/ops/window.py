@@ -29,9 +29,7 @@ def _per_axis(name: str, argument: str, value: Ints, axes: int, least: int) -> S
     given = (value,) if isinstance(value, int | np.integer) else tuple(value)
     sizes = tuple(int(each) for each in given) * (axes if len(given) == 1 else 1)
     if len(sizes) != axes or min(sizes) < least:
-        raise ValueError(
-            f"{name}: expected {argument} to be an int or {axes} ints of at least {least}, got {value!r}"
-        )
+        raise ValueError(f"{name}: expected {argument} to be an int or {axes} ints of at least {least}, got {value!r}")
     return sizes
 
 
@@ -56,8 +54,7 @@ def sliding_windows(
         reach = d * (k - 1) + 1
         if 2 * p > reach:
             raise ValueError(
-                f"{name}: expected padding of at most half the window, got padding {pad} "
-                f"for kernel_size {kernel}"
+                f"{name}: expected padding of at most half the window, got padding {pad} for kernel_size {kernel}"
             )
         o = (size + 2 * p - reach + (s - 1 if ceil_mode else 0)) // s + 1
         if ceil_mode and (o - 1) * s >= size + p:
@@ -86,9 +83,7 @@ def adaptive_size(name: str, spatial: Sizes, output_size: OutputSize) -> Sizes:
 def images(name: str, input: Array, axes: int) -> Array:
     """The channels-last array (N, *spatial, C) of an input of shape (N, C, *spatial) or (C, *spatial)."""
     if input.ndim not in (axes + 1, axes + 2):
-        raise ValueError(
-            f"{name}: expected an input of {axes + 1} or {axes + 2} dimensions, got {input.shape}"
-        )
+        raise ValueError(f"{name}: expected an input of {axes + 1} or {axes + 2} dimensions, got {input.shape}")
     if input.dtype.kind != "f" or input.dtype.itemsize < 4:
         raise TypeError(f"{name}: expected a float32 or float64 input, got {input.dtype}")
     if 0 in input.shape[-axes - 1 :]:

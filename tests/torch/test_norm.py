@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn.autograd import Tensor
-from fastnn.ops import norm
+from fastnn.ops.norm import batch_norm, batch_norm_relu, group_norm, instance_norm, layer_norm
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -43,9 +43,7 @@ class Pair:
         assert difference <= tolerance * scale
 
     def same_value(self, tolerance: float) -> None:
-        np.testing.assert_allclose(
-            self.ours.data, self.theirs.detach().numpy(), rtol=tolerance, atol=tolerance
-        )
+        np.testing.assert_allclose(self.ours.data, self.theirs.detach().numpy(), rtol=tolerance, atol=tolerance)
 
 
 def values(shape: tuple[int, ...], dtype: str, seed: int, last: bool = False) -> np.ndarray:
@@ -81,12 +79,12 @@ def test_batch_norm(shape: tuple[int, ...], fused: str, training: bool, dtype: s
     ty = F.batch_norm(x.theirs, mean.theirs, var.theirs, w.theirs, b.theirs, *args)
     ours = (x.ours, mean.ours, var.ours, w.ours, b.ours, *args)
     if fused == "":
-        y = norm.batch_norm(*ours)
+        y = batch_norm(*ours)
     elif fused == "relu":
-        y, ty = norm.batch_norm_relu(*ours), ty.relu()
+        y, ty = batch_norm_relu(*ours), ty.relu()
     else:
         residual = Pair(values(shape, dtype, 6))
-        y = norm.batch_norm_relu(*ours, residual=residual.ours)
+        y = batch_norm_relu(*ours, residual=residual.ours)
         ty = (ty + residual.theirs).relu()
         inputs.append(residual)
     compare(y, ty, inputs, tolerance)
@@ -102,11 +100,11 @@ def test_group_norm(shape: tuple[int, ...], groups: int, affine: bool, dtype: st
     tolerance = 1e-5 if dtype == "float32" else 1e-12
     x, (w, b, *_) = Pair(values(shape, dtype, 0) * 2 - 1), vectors(shape[1], dtype)
     if affine:
-        y = norm.group_norm(x.ours, groups, w.ours, b.ours)
+        y = group_norm(x.ours, groups, w.ours, b.ours)
         ty = F.group_norm(x.theirs, groups, w.theirs, b.theirs)
         compare(y, ty, [x, w, b], tolerance)
     else:
-        compare(norm.group_norm(x.ours, groups), F.group_norm(x.theirs, groups), [x], tolerance)
+        compare(group_norm(x.ours, groups), F.group_norm(x.theirs, groups), [x], tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -115,7 +113,7 @@ def test_group_norm(shape: tuple[int, ...], groups: int, affine: bool, dtype: st
 def test_instance_norm(shape: tuple[int, ...], own: bool, dtype: str) -> None:
     tolerance = 1e-5 if dtype == "float32" else 1e-12
     x, (w, b, mean, var) = Pair(values(shape, dtype, 0)), vectors(shape[1], dtype)
-    y = norm.instance_norm(x.ours, mean.ours, var.ours, w.ours, b.ours, own, 0.2)
+    y = instance_norm(x.ours, mean.ours, var.ours, w.ours, b.ours, own, 0.2)
     ty = F.instance_norm(x.theirs, mean.theirs, var.theirs, w.theirs, b.theirs, own, 0.2)
     compare(y, ty, [x, w, b], tolerance)
     mean.same_value(tolerance)
@@ -130,7 +128,7 @@ def test_layer_norm(shape: tuple[int, ...], over: tuple[int, ...], last: bool, d
     tolerance = 1e-5 if dtype == "float32" else 1e-12
     x = Pair(values(shape, dtype, 0, last) * 2 + 3)
     w, b = Pair(values(over, dtype, 1)), Pair(values(over, dtype, 2))
-    compare(norm.layer_norm(x.ours, over, w.ours, b.ours),
+    compare(layer_norm(x.ours, over, w.ours, b.ours),
             F.layer_norm(x.theirs, over, w.theirs, b.theirs), [x, w, b], tolerance)  # fmt: skip
     plain = Pair(values(shape, dtype, 0, last))
-    compare(norm.layer_norm(plain.ours, over), F.layer_norm(plain.theirs, over), [plain], tolerance)
+    compare(layer_norm(plain.ours, over), F.layer_norm(plain.theirs, over), [plain], tolerance)
