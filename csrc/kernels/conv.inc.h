@@ -75,3 +75,35 @@ static void KERNEL(conv_depthwise_row_w)(int64_t pixels, int64_t channels, int64
         }
     }
 }
+
+/* ---- planar rows: see ops/conv_planar.inc.h ---- */
+
+/* out[c * out_step + x] = in[x * channels + c] for x < pixels; up to VL - 1 reals behind the last pixel may be
+ * overwritten with zeros. */
+static void KERNEL(planar_turn)(int64_t channels, int64_t pixels, const real *in, real *out, int64_t out_step)
+{
+    if (channels == 1) {
+        memcpy(out, in, sizeof(real) * (size_t)pixels);
+        return;
+    }
+    for (int64_t c = 0; c < channels; c += VL)
+        for (int64_t x = 0; x < pixels; x += VL) {
+            int cols = channels - c < VL ? (int)(channels - c) : VL;
+            transpose_block(in + x * channels + c, channels, pixels - x < VL ? (int)(pixels - x) : VL, cols,
+                            out + c * out_step + x, out_step, cols);
+        }
+}
+
+/* col[x * col_step + r * run + i] = rows[r * row + x * step + i], i < run, for x < pixels and r < taps: whole vectors are
+ * stored, each overwriting what the one before wrote beyond its run. */
+static void KERNEL(planar_gather)(int64_t pixels, int64_t taps, int64_t run, const real *rows, int64_t row, int64_t step,
+                                  real *col, int64_t col_step)
+{
+    for (int64_t x = 0; x < pixels; x++)
+        for (int64_t r = 0; r < taps; r++) {
+            const real *from = rows + r * row + x * step;
+            real *to = col + x * col_step + r * run;
+            for (int64_t i = 0; i < run; i += VL)
+                v_store(to + i, i + VL <= run ? v_load(from + i) : v_load_n(from + i, run - i));
+        }
+}

@@ -143,9 +143,10 @@ static void KERNEL(gemm_pack)(int64_t k, const real *b, int64_t b_step, int cols
         }
 }
 
-/* One VL x VL block: out[i * out_step + j] = in[j * in_step + i], by log2(VL) rounds of interleaving halves. */
+/* One VL x VL block: out[i * out_step + j] = in[j * in_step + i] for i < out_rows, by log2(VL) rounds of interleaving
+ * halves; zero where `in` has no row or column. */
 ALWAYS_INLINE void transpose_block(const real *in, int64_t in_step, int in_rows, int in_cols, real *out,
-                                   int64_t out_step)
+                                   int64_t out_step, int out_rows)
 {
     vr row[VL], next[VL];
     vi low, high;
@@ -169,7 +170,8 @@ ALWAYS_INLINE void transpose_block(const real *in, int64_t in_step, int in_rows,
     }
 #pragma GCC unroll 16
     for (int i = 0; i < VL; i++)
-        v_store(out + i * out_step, row[i]);
+        if (i < out_rows)
+            v_store(out + i * out_step, row[i]);
 }
 
 /* panel[p, j] = b[j * b_step + p], zero for j >= cols; `panel` has room for k rounded up to whole vectors. */
@@ -179,7 +181,7 @@ static void KERNEL(gemm_pack_transposed)(int64_t k, const real *b, int64_t b_ste
         for (int64_t p = 0; p < k; p += VL) {
             int in_rows = cols - j < VL ? (cols - j > 0 ? cols - j : 0) : VL;
             transpose_block(b + j * b_step + p, b_step, in_rows, k - p < VL ? (int)(k - p) : VL,
-                            panel + p * width + j, width);
+                            panel + p * width + j, width, VL);
         }
 }
 

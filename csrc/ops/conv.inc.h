@@ -36,12 +36,14 @@ static conv_phase conv_phase_of(const fnn_conv_shape *s, int axis, int64_t phase
 #include "conv_depthwise.inc.h"
 #include "conv_direct.inc.h"
 #include "conv_im2col.inc.h"
+#include "conv_planar.inc.h"
 #include "conv_winograd.inc.h"
 
-typedef enum { CONV_POINTWISE, CONV_DEPTHWISE, CONV_DIRECT, CONV_WINOGRAD, CONV_IM2COL } conv_algorithm;
+typedef enum { CONV_POINTWISE, CONV_DEPTHWISE, CONV_DIRECT, CONV_PLANAR, CONV_WINOGRAD, CONV_IM2COL } conv_algorithm;
 
-/* The selection rule, for all three passes. */
-static conv_algorithm conv_select(const fnn_conv_shape *s, int forced)
+/* The selection rule. `outputs` are the channels that the pass computes: k forward and in the weight gradient, c in
+ * the data gradient. */
+static conv_algorithm conv_select(const fnn_conv_shape *s, int forced, int64_t outputs)
 {
     bool plane = s->in[0] == 1 && s->kernel[0] == 1 && s->pad[0] == 0 && s->stride[0] == 1;
     bool dense = s->dilation[1] == 1 && s->dilation[2] == 1;
@@ -51,12 +53,16 @@ static conv_algorithm conv_select(const fnn_conv_shape *s, int forced)
         return CONV_IM2COL;
     if (s->groups > 1)
         return plane && dense && s->groups == s->c && s->k == s->c ? CONV_DEPTHWISE : CONV_IM2COL;
-    if (conv_taps(s) == 1 && unit && !padded)
+    if (conv_taps(s) == 1 && unit && !padded && forced != FNN_CONV_DIRECT)
         return CONV_POINTWISE;
     if (!plane || !dense)
         return CONV_IM2COL;
     bool tiles = s->kernel[1] == 3 && s->kernel[2] == 3 && unit && s->pad[1] <= 2 && s->pad[2] <= 2;
-    if (!tiles || forced == FNN_CONV_DIRECT)
+    if (forced == FNN_CONV_DIRECT)
+        return CONV_DIRECT;
+    if (unit && forced != FNN_CONV_WINOGRAD && outputs <= min_int(PLANAR_CHANNELS, K->lanes / 2))
+        return CONV_PLANAR;
+    if (!tiles)
         return CONV_DIRECT;
     bool pays = sizeof(real) == sizeof(float) && min_int(s->c, s->k) >= 16;
     return pays || forced == FNN_CONV_WINOGRAD ? CONV_WINOGRAD : CONV_DIRECT;
@@ -88,17 +94,22 @@ static int conv_pointwise_bwd_w(const fnn_conv_shape *s, const real *dy, const r
     return gemm(&g);
 }
 
+/* Planar vectors pay where channel vectors would be half empty: a data gradient for few input channels, and weight
+ * gradients whose columns (taps by channels) are not too many to gather. Forward, whole rows of pixels by few channels
+ * are as fast as vectors of channels, unless there is but one. */
 int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, const real *w, const real *bias, real *y)
 {
     if (s->n * conv_out_pixels(s) * s->k == 0)
         return FNN_OK;
-    switch (conv_select(s, algorithm)) {
+    switch (conv_select(s, algorithm, s->k)) {
     case CONV_POINTWISE:
         return conv_pointwise_fwd(s, x, w, bias, y);
     case CONV_DEPTHWISE:
         return conv_depthwise_fwd(s, x, w, bias, y);
     case CONV_DIRECT:
         return conv_direct_fwd(s, x, w, bias, y);
+    case CONV_PLANAR:
+        return conv_planar_fwd(s, x, w, bias, y);
     case CONV_WINOGRAD:
         return conv_winograd_fwd(s, x, w, bias, y);
     default:
@@ -110,13 +121,15 @@ int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, c
 {
     if (s->n * conv_in_pixels(s) * s->c == 0)
         return FNN_OK;
-    switch (conv_select(s, algorithm)) {
+    switch (conv_select(s, algorithm, s->c)) {
     case CONV_POINTWISE:
         return conv_pointwise_bwd_x(s, dy, w, dx);
     case CONV_DEPTHWISE:
         return conv_depthwise_bwd_x(s, dy, w, dx);
     case CONV_DIRECT:
         return conv_direct_bwd_x(s, dy, w, dx);
+    case CONV_PLANAR:
+        return conv_planar_bwd_x(s, dy, w, dx);
     case CONV_WINOGRAD:
         return conv_winograd_bwd_x(s, dy, w, dx);
     default:
@@ -133,13 +146,15 @@ int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, c
         memset(dw, 0, sizeof(real) * (size_t)weights);
         return FNN_OK;
     }
-    switch (conv_select(s, algorithm)) {
+    switch (conv_select(s, algorithm, s->k)) {
     case CONV_POINTWISE:
         return conv_pointwise_bwd_w(s, dy, x, dw);
     case CONV_DEPTHWISE:
         return conv_depthwise_bwd_w(s, dy, x, dw);
     case CONV_DIRECT:
         return conv_direct_bwd_w(s, dy, x, dw);
+    case CONV_PLANAR:
+        return conv_planar_bwd_w(s, dy, x, dw);
     case CONV_WINOGRAD:
         return conv_winograd_bwd_w(s, dy, x, dw);
     default:

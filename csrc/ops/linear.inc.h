@@ -8,6 +8,7 @@
 #define GEMM_K_BLOCK 256   /* a panel of this depth stays in the first-level cache */
 #define GEMM_ROW_BLOCK 96  /* rows of a task: their part of A stays in the second-level cache */
 #define GEMM_SMALL_B 32768 /* reals of B that share the second-level cache with everything else */
+#define GEMM_IN_PLACE 512  /* columns of B, at most, to read it unpacked */
 #define GEMM_K_CHUNKS 16   /* partial products of a long inner dimension, at most */
 
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     real *c;
     /* derived */
     int64_t width, panels, row_blocks, panel_groups, panels_per_group;
+    bool in_place; /* B is read where it lies */
     real *packed;
 } gemm_plan;
 
@@ -39,7 +41,7 @@ static void gemm_tile(const gemm_plan *g, const fnn_tile *tile, int64_t i, int64
 {
     int64_t j = panel * g->width;
     int cols = (int)min_int(g->n - j, g->width);
-    const real *b = g->packed + panel * g->width * round_up(g->k, K->lanes) + p0 * g->width;
+    const real *b = g->in_place ? g->b + p0 * g->b_row + j : g->packed + panel * g->width * round_up(g->k, K->lanes) + p0 * g->width;
     const real *bias = g->bias && p0 == 0 ? g->bias + j : NULL;
     real *c = g->c + i * g->n + j;
     if (g->a_transposed)
@@ -57,7 +59,7 @@ static void gemm_block_task(void *context, int64_t index, int thread)
     (void)thread;
     for (int64_t p0 = 0; p0 < g->k; p0 += GEMM_K_BLOCK) {
         fnn_tile tile = {.k = min_int(GEMM_K_BLOCK, g->k - p0), .runs = 1, .a_step = g->a_row};
-        tile.b_step = g->width;
+        tile.b_step = g->in_place ? g->b_row : g->width;
         tile.c_step = g->n;
         /* A small B stays in the cache: C is then written row by row. Else one panel of B stays. */
         bool rows_first = tile.k * (last - first) * g->width <= GEMM_SMALL_B;
@@ -79,9 +81,14 @@ static void gemm_cut(gemm_plan *g)
     g->panel_groups = g->row_blocks >= 8 ? 1 : min_int(g->panels, ceil_div(8, max_int(g->row_blocks, 1)));
     g->panels_per_group = ceil_div(g->panels, max_int(g->panel_groups, 1));
     g->panel_groups = ceil_div(g->panels, max_int(g->panels_per_group, 1));
+    /* Rows of whole vectors, close enough together for the prefetcher, need no panels. */
+    g->in_place = !g->b_transposed && g->n % K->lanes == 0 && g->n <= GEMM_IN_PLACE;
 }
 
-static int64_t gemm_packed_reals(const gemm_plan *g) { return g->panels * g->width * round_up(g->k, K->lanes); }
+static int64_t gemm_packed_reals(const gemm_plan *g)
+{
+    return g->in_place ? 0 : g->panels * g->width * round_up(g->k, K->lanes);
+}
 
 static void gemm_run(gemm_plan *g, bool may_thread)
 {
@@ -89,8 +96,9 @@ static void gemm_run(gemm_plan *g, bool may_thread)
     int64_t tasks = g->row_blocks * g->panel_groups;
     int width = may_thread ? fnn_parallel_width(tasks, flops * FNN_NS_PER_FLOP) : 1;
     double pack_bytes = 2.0 * sizeof(real) * (double)gemm_packed_reals(g);
-    fnn_parallel(g->panels, may_thread ? fnn_parallel_width(g->panels, pack_bytes * FNN_NS_PER_BYTE) : 1,
-                 gemm_pack_task, g);
+    if (!g->in_place)
+        fnn_parallel(g->panels, may_thread ? fnn_parallel_width(g->panels, pack_bytes * FNN_NS_PER_BYTE) : 1,
+                     gemm_pack_task, g);
     fnn_parallel_dynamic(tasks, width, gemm_block_task, g);
 }
 
