@@ -20,12 +20,13 @@ typedef struct {
 static void planar_cut(planar_plan *p)
 {
     p->width = (int64_t)K->gemm_tile_vectors * K->lanes;
-    p->row = round_up(p->ow, p->width) + round_up(p->s, K->lanes); /* a tile may load past the last pixel */
+    /* A tile may load past the last pixel, turning stores whole vectors. */
+    p->row = max_int(round_up(p->ow, p->width) + round_up(p->s, K->lanes),
+                     max_int(p->pad_x, 0) + round_up(p->iw, K->lanes));
     int64_t rows = max_int(PLANAR_BAND_REALS / (p->row * p->ic) - p->r, 0) + 1;
     p->bands = ceil_div(p->oh, min_int(rows, p->oh));
     p->band = ceil_div(p->oh, p->bands);
-    /* The rows of a band, a tile of output, and slack for a turned block that is cut off. */
-    p->scratch_reals = round_up((p->band + p->r - 1) * p->ic * p->row + PLANAR_CHANNELS * p->width, 16) + K->lanes;
+    p->scratch_reals = round_up((p->band + p->r - 1) * p->ic * p->row + PLANAR_CHANNELS * p->width, 16);
 }
 
 /* Image rows [first, first + count) as [row][c][pixel], pad_x zeros before and zeros after. */
