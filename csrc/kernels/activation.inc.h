@@ -65,16 +65,17 @@ ALWAYS_INLINE vr elu_gradient(vr dy, vr x, act_params p)
 #define INVERSE_ROOT_2_PI ((real)0.39894228040143267794)
 #define GELU_CUBIC ((real)0.044715)
 
-/* x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2 */
+/* x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2, as max(0, x) - |x| Phi(-|x|), which loses no digits for negative x. The
+ * bound on |x| keeps inf * 0 away. */
 ALWAYS_INLINE vr gelu_value(vr x, act_params p)
 {
     vr gauss;
     (void)p;
-    return x * v_normal_and_gauss(x, &gauss);
+    return v_max(v_zero(), x) - v_min(v_splat((real)1e18), v_abs(x)) * v_normal_tail_and_gauss(x, &gauss);
 }
 ALWAYS_INLINE vr gelu_gradient(vr dy, vr x, act_params p)
 {
-    vr gauss, phi = v_normal_and_gauss(x, &gauss);
+    vr gauss, tail = v_normal_tail_and_gauss(x, &gauss), phi = v_select(x > 0, 1 - tail, tail);
     (void)p;
     return dy * v_fma(x * INVERSE_ROOT_2_PI, gauss, phi);
 }

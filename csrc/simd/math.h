@@ -13,6 +13,8 @@
 #define V_LN2_LOW 1.90821492927058770002e-10
 #define V_EXP_TOP 710.0     /* exp is inf from here on */
 #define V_EXP_BOTTOM -746.0 /* and 0 down from here */
+#define V_EXP_NORMAL 708.0  /* exp(-x) is a normal number up to here */
+#define V_EXPM1_BOTTOM -100.0 /* exp(x) - 1 is -1 down from here */
 #define V_SMALLEST_NORMAL 2.2250738585072014e-308
 #define V_HALF_ROOT_BITS 0x3fe6a09e00000000 /* of about sqrt(1/2) */
 #define V_ERF_TOP 6.0                       /* erf is 1 from here on */
@@ -40,6 +42,8 @@ static const real erfcx[] = {
 #define V_LN2_LOW -2.12194440054690583e-4f
 #define V_EXP_TOP 89.0f
 #define V_EXP_BOTTOM -104.0f
+#define V_EXP_NORMAL 87.0f
+#define V_EXPM1_BOTTOM -50.0f
 #define V_SMALLEST_NORMAL 1.17549435e-38f
 #define V_HALF_ROOT_BITS 0x3f3504f3
 #define V_ERF_TOP 4.0f
@@ -130,25 +134,38 @@ ALWAYS_INLINE vr v_ldexp(vr a, vr n)
 }
 #endif
 
-/* n and exp(r) - 1, where x = n ln 2 + r and |r| <= ln 2 / 2. */
+/* exp(r) - 1, where x = n ln 2 + r and |r| <= ln 2 / 2. n comes as n + V_ROUNDER, its low bits being the integer. */
 ALWAYS_INLINE vr v_exp_reduced(vr x, vr *n)
 {
-    *n = v_round(x * V_LOG2E);
-    vr r = (x - *n * V_LN2_HIGH) - *n * V_LN2_LOW;
+    *n = v_fma(x, v_splat(V_LOG2E), v_splat(V_ROUNDER));
+    vr whole = *n - V_ROUNDER;
+    vr r = (x - whole * V_LN2_HIGH) - whole * V_LN2_LOW;
     return v_fma(r * r, V_POLYNOMIAL(r, exp_tail), r);
 }
 
+/* 2^n for n as v_exp_reduced leaves it, within the range of normal numbers. */
+ALWAYS_INLINE vr v_power_of_two(vr n) { return (vr)(((vu)n << V_MANTISSA) + V_ONE_BITS); }
+
+/* Where the result would be 0 it is masked, not computed: a processor takes a hundred cycles over an underflow. */
 ALWAYS_INLINE vr v_exp(vr x)
 {
-    vr n, bounded = v_max(v_splat(V_EXP_BOTTOM), v_min(v_splat(V_EXP_TOP), x)); /* in this order NaN stays NaN */
-    vr rest = v_exp_reduced(bounded, &n);
-    return v_ldexp(rest + 1, n);
+    vi counts = ~(x < V_EXP_BOTTOM); /* NaN counts */
+    vr n, rest = v_exp_reduced(v_min(v_splat(V_EXP_TOP), v_and(counts, x)), &n); /* in this order NaN stays NaN */
+    return v_and(counts, v_ldexp(rest + 1, n - V_ROUNDER));
+}
+
+/* exp(-x) for x >= 0; 0 where that is below the normal numbers. */
+ALWAYS_INLINE vr v_exp_minus(vr x)
+{
+    vi counts = ~(x > V_EXP_NORMAL); /* NaN counts */
+    vr n, rest = v_exp_reduced(-v_min(v_splat(V_EXP_NORMAL), x), &n), power = v_power_of_two(n);
+    return v_and(counts, v_fma(rest, power, power));
 }
 
 /* exp(x) - 1 for x <= 0, accurate near 0. */
 ALWAYS_INLINE vr v_expm1_negative(vr x)
 {
-    vr n, rest = v_exp_reduced(v_max(v_splat(V_EXP_BOTTOM), x), &n), power = v_ldexp(v_splat(1), n);
+    vr n, rest = v_exp_reduced(v_max(v_splat(V_EXPM1_BOTTOM), x), &n), power = v_power_of_two(n);
     return v_fma(rest, power, power - 1);
 }
 
@@ -193,12 +210,12 @@ ALWAYS_INLINE vr v_sigmoid(vr x)
 ALWAYS_INLINE vr v_softplus(vr x) { return v_max(v_zero(), x) + v_log1p(v_exp(-v_abs(x))); }
 
 /* erfc(a) and exp(-a^2) for a >= 0: their quotient is a polynomial in (a - 2.5) / (a + 2.5). From V_ERF_TOP on only the
- * absolute error is small. */
+ * absolute error is small; below the normal numbers both are 0. */
 ALWAYS_INLINE vr v_erfc_and_gauss(vr a, vr *gauss)
 {
-    vr bounded = v_min(v_splat(V_ERF_TOP), a);
-    vr t = (bounded - V_ERFCX_CENTRE) * v_reciprocal(bounded + V_ERFCX_CENTRE);
-    *gauss = v_exp(-(a * a));
+    vr centre = v_splat(V_ERFCX_CENTRE), bounded = v_min(v_splat(V_ERF_TOP), a);
+    vr t = v_fma(centre * -2, v_reciprocal(bounded + centre), v_splat(1));
+    *gauss = v_exp_minus(a * a);
     return *gauss * V_POLYNOMIAL(t, erfcx);
 }
 
@@ -209,9 +226,8 @@ ALWAYS_INLINE vr v_erf(vr x)
     return v_select(a < 1, x * V_POLYNOMIAL(x * x, erf_ratio), v_copysign(far, x));
 }
 
-/* The normal distribution function (1 + erf(x / sqrt 2)) / 2, and exp(-x^2 / 2). */
-ALWAYS_INLINE vr v_normal_and_gauss(vr x, vr *gauss)
+/* The normal distribution function's smaller tail, (1 - erf(|x| / sqrt 2)) / 2, and exp(-x^2 / 2). */
+ALWAYS_INLINE vr v_normal_tail_and_gauss(vr x, vr *gauss)
 {
-    vr tail = v_erfc_and_gauss(v_abs(x) * (real)0.70710678118654752440, gauss) * (real)0.5;
-    return v_select(x > 0, 1 - tail, tail);
+    return v_erfc_and_gauss(v_abs(x) * (real)0.70710678118654752440, gauss) * (real)0.5;
 }

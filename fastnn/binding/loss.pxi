@@ -56,36 +56,35 @@ def first_bad_target(cnp.ndarray labels, int64_t classes, int64_t ignored):
 
 
 def cross_entropy_fwd(cnp.ndarray x, cnp.ndarray labels, cnp.ndarray weight, int64_t ignored, double smoothing,
-                      cnp.ndarray loss, cnp.ndarray top, cnp.ndarray inverse):
-    """The loss of each row of logits, and what the backward pass needs; the sums of loss and of what counted."""
+                      cnp.ndarray left):
+    """Fills `left` (3, rows): the losses, and two lines for the backward pass; the sums of loss and of what counted."""
     cdef int dtype = real_dtype(x, "x"), status
     cdef _Targets t = checked_targets(x, labels, weight, dtype)
     cdef const void *xp = source(x, dtype, "x")
-    cdef void *lossp = target(loss, dtype, "loss", t.rows)
-    cdef void *topp = target(top, dtype, "top", t.rows)
-    cdef void *inversep = target(inverse, dtype, "inverse", t.rows)
+    cdef char *loss = <char *>target(left, dtype, "left", 3 * t.rows)
+    cdef int64_t line = t.rows * cnp.PyArray_ITEMSIZE(left)
     cdef double sums[2]
     with nogil:
         status = fnn_cross_entropy_fwd(dtype, t.rows, t.classes, xp, t.index, t.soft, t.weight, ignored, smoothing,
-                                       lossp, topp, inversep, sums)
+                                       loss, loss + line, loss + 2 * line, sums)
     done(status)
     return sums[0], sums[1]
 
 
 def cross_entropy_bwd(cnp.ndarray dy, double scale, cnp.ndarray x, cnp.ndarray labels, cnp.ndarray weight,
-                      int64_t ignored, double smoothing, cnp.ndarray top, cnp.ndarray inverse, cnp.ndarray dx):
+                      int64_t ignored, double smoothing, cnp.ndarray left, cnp.ndarray dx):
     """Gradient of the logits, `scale` times dy, which has one element or one for each row."""
     cdef int dtype = real_dtype(x, "x"), status
     cdef _Targets t = checked_targets(x, labels, weight, dtype)
     cdef int64_t step = 0 if cnp.PyArray_SIZE(dy) == 1 else 1
     cdef const void *xp = source(x, dtype, "x")
     cdef const void *dyp = source(dy, dtype, "dy", t.rows if step else 1)
-    cdef const void *topp = source(top, dtype, "top", t.rows)
-    cdef const void *inversep = source(inverse, dtype, "inverse", t.rows)
+    cdef const char *loss = <const char *>source(left, dtype, "left", 3 * t.rows)
+    cdef int64_t line = t.rows * cnp.PyArray_ITEMSIZE(left)
     cdef void *dxp = target(dx, dtype, "dx", t.rows * t.classes)
     with nogil:
         status = fnn_cross_entropy_bwd(dtype, t.rows, t.classes, dyp, step, scale, xp, t.index, t.soft, t.weight,
-                                       ignored, smoothing, topp, inversep, dxp)
+                                       ignored, smoothing, loss + line, loss + 2 * line, dxp)
     done(status)
 
 

@@ -36,9 +36,11 @@ def _score_rows(name: str, x: Array) -> Array:
     need_real(name, x)
     if x.ndim == 0:
         raise ValueError(f"{name}: expected input of shape (C,) or (N, C, *), got a scalar")
-    if x.ndim == 1:
-        return np.ascontiguousarray(x)[None]
-    return rows(x) if x.ndim > 2 else np.ascontiguousarray(x)
+    if x.ndim > 2:
+        return rows(x)
+    if not x.flags.c_contiguous:
+        x = np.ascontiguousarray(x)
+    return x if x.ndim == 2 else x[None]
 
 
 def _public(dx: Array, shape: tuple[int, ...]) -> Array:
@@ -52,7 +54,9 @@ def _classes(name: str, x: Array, target: Array, ignored: int | None) -> Array:
     wanted = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
     if target.shape != wanted:
         raise ValueError(f"{name}: expected target of shape {wanted} for input {x.shape}, got {target.shape}")
-    labels = np.ascontiguousarray(target, np.int64).reshape(-1)
+    labels = target
+    if target.ndim != 1 or target.dtype != np.int64 or not target.flags.c_contiguous:
+        labels = np.ascontiguousarray(target, np.int64).reshape(-1)
     classes = x.shape[1] if x.ndim > 1 else x.shape[0]
     bad = _C.first_bad_target(labels, classes, -1 if ignored is None else ignored)
     if bad >= 0 or (ignored is None and labels.size and labels.min() < 0):
@@ -127,13 +131,11 @@ def cross_entropy(
     else:
         labels = _classes("cross_entropy", input, target, ignore_index)
     shape, count = input.shape, x.shape[0]
-    loss: Array = _C.empty((count,), x.dtype)
-    top: Array = _C.empty((count,), x.dtype)
-    inverse: Array = _C.empty((count,), x.dtype)
-    total, counted = _C.cross_entropy_fwd(x, labels, w, ignore_index, label_smoothing, loss, top, inverse)
+    left: Array = _C.empty((3, count), x.dtype)  # losses, maxima of the rows, 1 / sums of exponentials
+    total, counted = _C.cross_entropy_fwd(x, labels, w, ignore_index, label_smoothing, left)
     scale = 1.0
     if reduction == "none":
-        y = loss.reshape(shape[:1] + shape[2:] if len(shape) > 1 else ())
+        y = left[0].reshape(shape[:1] + shape[2:] if len(shape) > 1 else ())
     else:
         if reduction == "mean":
             scale = 1 / counted if counted else math.nan
@@ -144,10 +146,10 @@ def cross_entropy(
         dx = dtarget = None
         if needs[0]:
             dx = _C.empty(x.shape, x.dtype)
-            _C.cross_entropy_bwd(each, scale, x, labels, w, ignore_index, label_smoothing, top, inverse, dx)
+            _C.cross_entropy_bwd(each, scale, x, labels, w, ignore_index, label_smoothing, left, dx)
             dx = _public(dx, shape)
         if needs[1] and soft:
-            log_p = (x - top[:, None]) + np.log(inverse)[:, None]
+            log_p = (x - left[1][:, None]) + np.log(left[2])[:, None]
             slope = log_p * (each * -scale * (1 - label_smoothing))[:, None]
             dtarget = _public(slope if w is None else slope * w, shape).astype(x.dtype, copy=False)
         return dx, dtarget, None

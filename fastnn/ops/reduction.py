@@ -28,8 +28,10 @@ def need_real(name: str, x: Array, argument: str = "input") -> None:
 
 def scalar(value: float, dtype: np.dtype[Any]) -> Array:
     """A number as a 0-dimensional array; what is too large for the dtype becomes infinite."""
+    if abs(value) < 1e38:
+        return np.array(value, dtype)
     with np.errstate(over="ignore"):
-        return np.asarray(value).astype(dtype)
+        return np.array(value).astype(dtype)
 
 
 def reduced(each: Array, reduction: str, count: float) -> tuple[Array, float]:
