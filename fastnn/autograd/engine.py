@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from sys import getrefcount
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -33,6 +33,7 @@ Edge: TypeAlias = "Tensor | Node | Output | None"
 Slots: TypeAlias = list[Array | None]
 
 _sequence = count()
+_ndarray = np.ndarray
 
 
 class Node:
@@ -105,8 +106,20 @@ def source(edge: Node | Output) -> tuple[Node, int]:
     return (edge, 0) if isinstance(edge, Node) else (edge.node, edge.number)
 
 
-OWNERS: set[type] = {np.ndarray}
-"""Types of `ndarray.base` whose reference count tells how many arrays look at the memory; `ops` adds its own."""
+def _add(a: Array, b: Array, out: Array) -> None:
+    np.add(a, b, out=out)
+
+
+class Memory:
+    """What the walk must know of the memory under arrays; `ops` puts its own here.
+
+    Attributes:
+        owners: types of `ndarray.base` whose reference count tells how many arrays look at the memory.
+        add: `add(a, b, out)`, which sums two gradients.
+    """
+
+    owners: ClassVar[set[type]] = {np.ndarray}
+    add: ClassVar[Callable[[Array, Array, Array], None]] = _add
 
 
 def sole_owner(slots: Slots, i: int) -> bool:
@@ -123,24 +136,20 @@ def sole_owner(slots: Slots, i: int) -> bool:
     owner = array.base
     del array
     while owner is not None:
-        if type(owner) not in OWNERS or getrefcount(owner) != 3:
+        if type(owner) not in Memory.owners or getrefcount(owner) != 3:
             return False
         owner = owner.base if isinstance(owner, np.ndarray) else None
     return True
 
 
-def _accumulate(slots: Slots, i: int, grads: Slots, j: int) -> None:
-    """Add `grads[j]` to `slots[i]`, writing only into arrays that nobody else can see."""
+def _accumulate(slots: Slots, i: int, gradient: Array) -> None:
+    """Add a gradient to `slots[i]`, in place only if nobody else can see that array."""
     if slots[i] is None:
-        slots[i] = grads[j]
+        slots[i] = gradient
     elif sole_owner(slots, i):
-        np.add(slots[i], grads[j], out=slots[i])  # type: ignore[arg-type]
-    elif sole_owner(grads, j):
-        np.add(slots[i], grads[j], out=grads[j])  # type: ignore[arg-type]
-        slots[i] = grads[j]
+        Memory.add(slots[i], gradient, slots[i])  # type: ignore[arg-type]
     else:
-        slots[i] = np.asarray(np.add(slots[i], grads[j]))  # type: ignore[arg-type]
-    grads[j] = None
+        slots[i] = np.asarray(np.add(slots[i], gradient))  # type: ignore[arg-type]
 
 
 class _Pass:
@@ -166,27 +175,38 @@ class _Pass:
         self.arrived: dict[int, tuple[Node, Slots]] = {}
         self.leaves: dict[int, tuple[Tensor, Slots]] = {}
 
-    def deliver(self, edge: Edge, grads: Slots, j: int) -> None:
-        """Add gradient `grads[j]` to what has arrived at `edge`, and empty that slot."""
+    def deliver(self, edge: Node | Output | Tensor, gradient: Array, name: str, j: int) -> None:
+        """Add a gradient, that of input `j` of operation `name`, to what has arrived at `edge`."""
+        node: Node | None = None
+        number = 0
+        shape: Any
+        dtype: Any
         if type(edge) is Node:
-            index, node = 0, edge
+            node, shape, dtype = edge, edge.shapes, edge.dtypes
         elif type(edge) is Output:
-            node, index = edge
+            node, number = edge
+            shape, dtype = node.shapes[number], node.dtypes[number]
         else:
+            shape, dtype = edge.data.shape, edge.data.dtype  # type: ignore[union-attr]
+        if type(gradient) is not _ndarray or gradient.dtype is not dtype:
+            gradient = np.asarray(gradient, dtype)
+        if gradient.shape != shape:
+            raise RuntimeError(
+                f"backward of '{name}' returned a gradient of shape {gradient.shape} for input {j}, expected {shape}"
+            )
+        if node is None:
             leaf: Tensor = edge  # type: ignore[assignment]
-            entry = self.leaves.get(id(leaf))
-            if entry is None:
-                entry = self.leaves[id(leaf)] = (leaf, [None])
-            _accumulate(entry[1], 0, grads, j)
-            return
-        if self.running is not None and node not in self.running and node not in self.stops:
-            return
-        known = self.arrived.get(node.sequence)
-        if known is None:
-            outputs = len(node.shapes) if type(node.shapes) is list else 1
-            known = self.arrived[node.sequence] = (node, [None] * outputs)
-            heappush(self.heap, -node.sequence)
-        _accumulate(known[1], index, grads, j)
+            if id(leaf) in self.leaves:
+                _accumulate(self.leaves[id(leaf)][1], 0, gradient)
+            else:
+                self.leaves[id(leaf)] = (leaf, [gradient])
+        elif self.running is None or node in self.running or node in self.stops:
+            known = self.arrived.get(node.sequence)
+            if known is None:
+                slots: Slots = [None] * len(node.shapes) if type(node.shapes) is list else [None]
+                known = self.arrived[node.sequence] = (node, slots)
+                heappush(self.heap, -node.sequence)
+            _accumulate(known[1], number, gradient)
 
     def run(self) -> None:
         """Visit every node that gradients reach, youngest first."""
@@ -216,45 +236,23 @@ class _Pass:
                         f"backward through '{node.name}': an array it saved was changed in place since "
                         f"(version {version[0]}, saved at version {value}); change a clone() instead"
                     )
-        edges = node.edges
         if not self.retain_graph:
             node.backward = node.saved = None
+        edges, name = node.edges, node.name
         needs = tuple([edge is not None for edge in edges])
         if type(node.shapes) is list:
-            grads = list(closure(tuple(slots), needs))
+            grads = closure(tuple(slots), needs)
+            slots.clear()
         else:
-            dy = slots.pop()
-            grads = list(closure(dy, needs))
-            del dy
-        slots.clear()
+            grads = closure(slots.pop(), needs)
         del closure
         if len(grads) != len(edges):
-            raise RuntimeError(
-                f"backward of '{node.name}' returned {len(grads)} gradients for its {len(edges)} tensor inputs"
-            )
+            raise RuntimeError(f"backward of '{name}' returned {len(grads)} gradients for {len(edges)} tensor inputs")
         for j, edge in enumerate(edges):
-            if edge is not None and grads[j] is not None:
-                _check(node.name, j, edge, grads)
-                self.deliver(edge, grads, j)
-
-
-def _check(name: str, j: int, edge: Node | Output | Tensor, grads: Slots) -> None:
-    """Make `grads[j]` an array of the dtype of the input it belongs to; raise if it has another shape."""
-    gradient = grads[j]
-    shape: Any
-    dtype: Any
-    if type(edge) is Node:
-        shape, dtype = edge.shapes, edge.dtypes
-    elif type(edge) is Output:
-        shape, dtype = edge.node.shapes[edge.number], edge.node.dtypes[edge.number]
-    else:
-        shape, dtype = edge.data.shape, edge.data.dtype  # type: ignore[union-attr]
-    if type(gradient) is not np.ndarray or gradient.dtype is not dtype:
-        grads[j] = gradient = np.asarray(gradient, dtype)
-    if gradient.shape != shape:
-        raise RuntimeError(
-            f"backward of '{name}' returned a gradient of shape {gradient.shape} for input {j}, expected {shape}"
-        )
+            if edge is not None:
+                gradient = grads[j]
+                if gradient is not None:
+                    self.deliver(edge, gradient, name, j)
 
 
 def _call_hooks(node: Node, slots: Slots) -> None:
@@ -303,7 +301,7 @@ def _ancestors(roots: Iterable[Edge], targets: set[Any]) -> set[Node]:
     return wanted
 
 
-def backward_pass(roots: Sequence[tuple[Edge, Array]], retain_graph: bool = False) -> None:
+def backward_pass(roots: Sequence[tuple[Node | Output | Tensor, Array]], retain_graph: bool = False) -> None:
     """Propagate gradients from `roots` and accumulate them in the `.grad` of the leaves.
 
     Args:
@@ -316,14 +314,14 @@ def backward_pass(roots: Sequence[tuple[Edge, Array]], retain_graph: bool = Fals
     walk = _Pass(retain_graph)
     with no_grad(), np.errstate(all="ignore"):
         for edge, grad in roots:
-            walk.deliver(edge, [grad], 0)
+            walk.deliver(edge, grad, "the root", 0)
         walk.run()
         for leaf, slots in walk.leaves.values():
             leaf._receive(slots)
 
 
 def gradients(
-    roots: Sequence[tuple[Edge, Array]], inputs: Sequence[Edge], retain_graph: bool = False
+    roots: Sequence[tuple[Node | Output | Tensor, Array]], inputs: Sequence[Edge], retain_graph: bool = False
 ) -> list[Array | None]:
     """Propagate gradients from `roots` to `inputs` only, and return them; no `.grad` changes.
 
@@ -337,13 +335,13 @@ def gradients(
     walk = _Pass(retain_graph, _ancestors([edge for edge, _ in roots], targets), captured)
     with no_grad(), np.errstate(all="ignore"):
         for edge, grad in roots:
-            walk.deliver(edge, [grad], 0)
+            walk.deliver(edge, grad, "the root", 0)
         walk.run()
     results: list[Array | None] = []
-    for edge in inputs:
-        if isinstance(edge, Node | Output):
-            results.append(captured[source(edge)])
+    for target in inputs:
+        if isinstance(target, Node | Output):
+            results.append(captured[source(target)])
         else:
-            leaf = walk.leaves.get(id(edge))
+            leaf = walk.leaves.get(id(target))
             results.append(None if leaf is None else leaf[1][0])
     return results

@@ -147,9 +147,13 @@ def _unary(function: Callable[..., Any], signature: Signature) -> Callable[..., 
             return general(**options) if a is _MISSING else general(a, *args, **options)
         x = a.data
         y, backward = function(x, *args, **options)
-        if type(y) is not _ndarray or y.base is not None or y is x:
-            return _finish(signature, (a,), y, backward, a.requires_grad)
+        if type(y) is not _ndarray:
+            if isinstance(y, tuple):
+                return _finish(signature, (a,), y, backward, a.requires_grad)
+            y = np.asarray(y)
         out = wrap(y)
+        if y is x or (y.base is not None and _shares(y, x)):
+            out._version = a._version
         if a.requires_grad and backward is not None and MODE.recording:
             closure = backward.__closure__
             saved = _saved(closure, (a, out)) if closure else None
@@ -178,9 +182,11 @@ def _binary(function: Callable[..., Any], signature: Signature) -> Callable[...,
         elif not (scalar and (type(b) is float or type(b) is int)):
             return general(a, b, *args, **options)
         y, backward = function(x, z, *args, **options)
-        if type(y) is not _ndarray or y.base is not None or y is x or y is z:
-            return _finish(signature, (a, b), y, backward, wanted)
-        out = wrap(y)
+        if type(y) is not _ndarray:
+            if isinstance(y, tuple):
+                return _finish(signature, (a, b), y, backward, wanted)
+            y = np.asarray(y)
+        out = wrap(y) if y.base is None and y is not x and y is not z else _wrap(y, (a, b))
         if wanted and backward is not None and MODE.recording:
             closure = backward.__closure__
             saved = _saved(closure, (a, b, out)) if closure else None
@@ -240,3 +246,9 @@ def op(function: Callable[..., Any]) -> Callable[..., Any]:
     functools.update_wrapper(call, function)
     OPS[signature.name] = call
     return call
+
+
+def varying_op(function: Callable[..., tuple[Any, Any]]) -> Callable[..., Any]:
+    """`op` for an operation that has one output or several, depending on an option: only its type is another."""
+    operation: Callable[..., Any] = op(function)
+    return operation

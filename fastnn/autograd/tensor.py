@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .conversion import TensorConversions
 from .display import tensor_text
 from .dtype import SUPPORTED, Array, DType
-from .engine import Edge, Handle, Hook, Node, Output, Slots, apply_hooks, backward_pass, sole_owner
+from .engine import Handle, Hook, Node, Output, Slots, apply_hooks, backward_pass, sole_owner
 from .methods import OPS
 
 
@@ -305,7 +305,9 @@ def _rebuild(kind: type[Tensor], data: Array, requires_grad: bool, state: dict[s
     return tensor
 
 
-def root(name: str, tensor: Tensor, gradient: npt.ArrayLike | None, create_graph: bool) -> tuple[Edge, Array]:
+def root(
+    name: str, tensor: Tensor, gradient: npt.ArrayLike | None, create_graph: bool
+) -> tuple[Node | Output | Tensor, Array]:
     """Where a backward pass from `tensor` starts, and the gradient it starts with.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Broadcasting and type promotion of elementwise operations, forwards and backwards."""
+"""Broadcasting and type promotion of elementwise operations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..autograd.dtype import Array, DType, Operand, get_default_dtype, result_type
 
-__all__ = ["as_float", "match", "shape_of", "unbroadcast"]
+__all__ = ["as_float", "match", "same_shape", "shape_of"]
 
 _ndarray = np.ndarray
 
@@ -16,6 +16,11 @@ _ndarray = np.ndarray
 def shape_of(operand: Operand) -> tuple[int, ...]:
     """The shape of an array, () for a Python number."""
     return operand.shape if isinstance(operand, _ndarray) else ()
+
+
+def same_shape(a: Operand, b: Operand) -> bool:
+    """Whether nothing is repeated when two operands are combined: their shapes agree, or one is a number."""
+    return type(a) is not _ndarray or type(b) is not _ndarray or a.shape == b.shape
 
 
 def match(name: str, a: Operand, b: Operand, floating: bool = False) -> tuple[Any, Any]:
@@ -65,17 +70,3 @@ def _cast(operand: Operand, dtype: DType) -> Operand:
 def as_float(x: Array) -> Array:
     """`x`, integers and booleans cast to the default float dtype."""
     return x if x.dtype.kind == "f" else x.astype(get_default_dtype())
-
-
-def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """The gradient of an operand of `shape` from that of the broadcast result: summed over what was repeated.
-
-    Returns:
-        an array of `shape`, `gradient` itself if it has that already.
-    """
-    if gradient.shape == shape:
-        return gradient
-    lead = gradient.ndim - len(shape)
-    repeated = tuple(i for i in range(lead, gradient.ndim) if shape[i - lead] == 1 != gradient.shape[i])
-    result: Array = np.add.reduce(gradient, axis=(*range(lead), *repeated), keepdims=True)
-    return result.reshape(shape)

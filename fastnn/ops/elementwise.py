@@ -10,7 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import Array, Backward, Grads, Needs, Operand, op
-from .broadcast import match, shape_of, unbroadcast
+from . import arithmetic
+from .arithmetic import unbroadcast
+from .broadcast import match, same_shape, shape_of
 
 __all__ = [
     "add", "atan2", "div", "divide", "floor_divide", "fmod", "mul", "multiply", "pow", "remainder", "sub", "subtract",
@@ -40,6 +42,8 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> tuple[Array, Bac
         tensor([1.5000, 2.5000])
     """
     a, b = match("add", input, other)
+    if alpha == 1 and same_shape(a, b):
+        return arithmetic.add(a, b), _both
     a_shape, b_shape = shape_of(a), shape_of(b)
 
     def backward(dy: Array, needs: Needs) -> Grads:
@@ -48,7 +52,12 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> tuple[Array, Bac
             unbroadcast(dy if alpha == 1 else dy * alpha, b_shape) if needs[1] else None,
         )
 
-    return a + b if alpha == 1 else a + alpha * b, backward
+    return arithmetic.add(a, b if alpha == 1 else b * alpha), backward
+
+
+def _both(dy: Array, needs: Needs) -> Grads:
+    """The backward of a sum of operands of one shape."""
+    return dy, dy
 
 
 @op
@@ -73,10 +82,10 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1) -> tuple[Array, Bac
     def backward(dy: Array, needs: Needs) -> Grads:
         return (
             unbroadcast(dy, a_shape) if needs[0] else None,
-            unbroadcast(dy * -alpha, b_shape) if needs[1] else None,
+            unbroadcast(arithmetic.mul(dy, -alpha), b_shape) if needs[1] else None,
         )
 
-    return a - b if alpha == 1 else a - alpha * b, backward
+    return arithmetic.sub(a, b if alpha == 1 else b * alpha), backward
 
 
 @op
@@ -98,18 +107,18 @@ def mul(input: Operand, other: Operand) -> tuple[Array, Backward]:
         factor = a if isinstance(b, np.ndarray) else b
 
         def scale(dy: Array, needs: Needs) -> Grads:
-            dx = dy * factor
+            dx = arithmetic.mul(dy, factor)
             return dx, dx
 
-        return a * b, scale
+        return arithmetic.mul(a, b), scale
 
     def backward(dy: Array, needs: Needs) -> Grads:
         return (
-            unbroadcast(dy * b, a.shape) if needs[0] else None,
-            unbroadcast(dy * a, b.shape) if needs[1] else None,
+            unbroadcast(arithmetic.mul(dy, b), a.shape) if needs[0] else None,
+            unbroadcast(arithmetic.mul(dy, a), b.shape) if needs[1] else None,
         )
 
-    return a * b, backward
+    return arithmetic.mul(a, b), backward
 
 
 @op
@@ -133,20 +142,20 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
     if rounding_mode is not None:
         return _rounded_quotient("div", input, other, rounding_mode)
     a, b = match("div", input, other, floating=True)
-    y = np.true_divide(a, b)
+    y = arithmetic.div(a, b)
     if not isinstance(b, np.ndarray):
 
         def scale(dy: Array, needs: Needs) -> Grads:
-            return dy / b, None
+            return arithmetic.div(dy, b), None
 
         return y, scale
     a_shape = shape_of(a)
 
     def backward(dy: Array, needs: Needs) -> Grads:
-        da = dy / b
+        da = arithmetic.div(dy, b)
         return (
             unbroadcast(da, a_shape) if needs[0] else None,
-            unbroadcast(-da * y, b.shape) if needs[1] else None,
+            unbroadcast(arithmetic.mul(-da, y), b.shape) if needs[1] else None,
         )
 
     return y, backward

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autograd import Array, Backward, Grads, Needs, Tensor, op
+from ..autograd import Array, Backward, Grads, Needs, Tensor, op, varying_op
 from ..dims import dims
 from .reduce import Dim, axes_of, expand_back
 from .select import maximum, minimum
@@ -62,6 +61,7 @@ def _pick(name: str, x: Array, largest: bool, dim: int, keepdim: bool) -> tuple[
     return Extremes(values.reshape(result_shape), places.reshape(result_shape)), backward
 
 
+@varying_op
 def _max(input: Array, dim: int | None = None, keepdim: bool = False) -> tuple[Any, Backward]:
     """The operation behind `max`."""
     if dim is None:
@@ -69,15 +69,12 @@ def _max(input: Array, dim: int | None = None, keepdim: bool = False) -> tuple[A
     return _pick("max", input, True, dim, keepdim)
 
 
+@varying_op
 def _min(input: Array, dim: int | None = None, keepdim: bool = False) -> tuple[Any, Backward]:
     """The operation behind `min`."""
     if dim is None:
         return _spread("min", input, np.minimum, None, False)
     return _pick("min", input, False, dim, keepdim)
-
-
-_largest: Callable[..., Any] = op(_max)
-_smallest: Callable[..., Any] = op(_min)
 
 
 @dims
@@ -97,7 +94,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         IndexError: if the dimension is out of range.
         ValueError: if there are no elements.
     """
-    return maximum(input, dim) if isinstance(dim, Tensor) else _largest(input, dim, keepdim)
+    return maximum(input, dim) if isinstance(dim, Tensor) else _max(input, dim, keepdim)
 
 
 @dims
@@ -117,7 +114,7 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         IndexError: if the dimension is out of range.
         ValueError: if there are no elements.
     """
-    return minimum(input, dim) if isinstance(dim, Tensor) else _smallest(input, dim, keepdim)
+    return minimum(input, dim) if isinstance(dim, Tensor) else _min(input, dim, keepdim)
 
 
 @op

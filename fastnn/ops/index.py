@@ -10,7 +10,8 @@ import numpy as np
 
 from ..autograd import Array, Backward, Grads, Needs, Operand, Tensor, op
 from ..dims import dims
-from .broadcast import match, shape_of, unbroadcast
+from .arithmetic import unbroadcast
+from .broadcast import match, shape_of
 from .shape import _axis
 
 __all__ = [

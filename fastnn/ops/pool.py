@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import _C
-from ..autograd import Array, Backward, op
+from ..autograd import Array, Backward, op, varying_op
 from .layout import from_nhwc, to_nhwc
 from .window import (
     ADAPTIVE,
@@ -141,7 +141,7 @@ def _adaptive_avg(name: str, axes: int, input: Array, output_size: OutputSize) -
     return _avg_pool(x, adaptive_size(name, x.shape[1:-1], output_size), ADAPTIVE, input.ndim == axes + 2)
 
 
-@op
+@varying_op
 def max_pool1d(
     input: Array,
     kernel_size: Ints,
@@ -184,7 +184,7 @@ def max_pool1d(
     return _sliding_max("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@op
+@varying_op
 def max_pool2d(
     input: Array,
     kernel_size: Ints,
@@ -202,7 +202,7 @@ def max_pool2d(
     return _sliding_max("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@op
+@varying_op
 def max_pool3d(
     input: Array,
     kernel_size: Ints,
@@ -346,7 +346,7 @@ def adaptive_avg_pool3d(input: Array, output_size: OutputSize) -> Pooled:
     return _adaptive_avg("adaptive_avg_pool3d", 3, input, output_size)
 
 
-@op
+@varying_op
 def adaptive_max_pool1d(input: Array, output_size: OutputSize, return_indices: bool = False) -> PooledMaybeIndices:
     """Maximum over the bins of `adaptive_avg_pool1d`.
 
@@ -369,7 +369,7 @@ def adaptive_max_pool1d(input: Array, output_size: OutputSize, return_indices: b
     return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
-@op
+@varying_op
 def adaptive_max_pool2d(input: Array, output_size: OutputSize, return_indices: bool = False) -> PooledMaybeIndices:
     """Maximum over the bins of `adaptive_avg_pool1d` along each dimension of a 2-D image.
 
@@ -379,7 +379,7 @@ def adaptive_max_pool2d(input: Array, output_size: OutputSize, return_indices: b
     return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
-@op
+@varying_op
 def adaptive_max_pool3d(input: Array, output_size: OutputSize, return_indices: bool = False) -> PooledMaybeIndices:
     """Maximum over the bins of `adaptive_avg_pool1d` along each dimension of a 3-D image.
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..autograd import Array, Backward, Grads, Needs, op
 from ..autograd.dtype import as_dtype
 from ..dims import dims
+from .arithmetic import total
 from .broadcast import as_float
 
 __all__ = ["all", "any", "count_nonzero", "cumsum", "logsumexp", "mean", "norm", "prod", "std", "sum", "var"]
@@ -33,14 +34,17 @@ def axes_of(name: str, dim: Dim, ndim: int) -> tuple[int, ...]:
     """
     if dim is None:
         return tuple(range(ndim))
+    if type(dim) is int and -ndim <= dim < ndim:
+        return (dim % ndim,)
     given = (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
-    result = []
+    rank = max_rank(ndim)
+    result = set()
     for axis in given:
-        if not -max_rank(ndim) <= axis < max_rank(ndim):
+        if not -rank <= axis < rank:
             raise IndexError(f"{name}: dimension {axis} is out of range for a tensor of {ndim} dimensions")
-        result.append(int(axis) % ndim if ndim else 0)
-    if len(set(result)) != len(result):
-        raise ValueError(f"{name}: a dimension is named twice in {tuple(given)}")
+        result.add(int(axis) % rank)
+    if len(result) != len(given):
+        raise ValueError(f"{name}: a dimension is named twice in {given}")
     if ndim == 0:
         return ()
     return tuple(sorted(result)) or tuple(range(ndim))
@@ -54,6 +58,11 @@ def max_rank(ndim: int) -> int:
 def expand_back(reduced: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
     """A reduction's result with the reduced dimensions put back as ones, so that it broadcasts."""
     return reduced if keepdim or not axes else np.expand_dims(reduced, axes)
+
+
+def _kept(reduced: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdim: bool) -> Any:
+    """A reduction's result, with the reduced dimensions as ones if they are to be kept."""
+    return np.asarray(reduced).reshape([1 if i in axes else n for i, n in enumerate(shape)]) if keepdim else reduced
 
 
 def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
@@ -90,8 +99,9 @@ def sum(
     def backward(dy: Array, needs: Needs) -> Grads:
         return (np.broadcast_to(expand_back(dy, axes, keepdim), shape),)
 
-    kind = np.int64 if x.dtype.kind != "f" else x.dtype
-    return _sum(x, axis=axes, keepdims=keepdim, dtype=kind), backward
+    if x.dtype.kind != "f":
+        return _sum(x, axis=axes, keepdims=keepdim, dtype=np.int64), backward
+    return _kept(total(x, axes), shape, axes, keepdim), backward
 
 
 @op
@@ -119,7 +129,7 @@ def mean(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, B
     def backward(dy: Array, needs: Needs) -> Grads:
         return (np.broadcast_to(expand_back(dy / count, axes, keepdim), shape),)
 
-    return _sum(input, axis=axes, keepdims=keepdim) / count, backward
+    return _kept(total(input, axes), shape, axes, keepdim) / count, backward
 
 
 def _moments(

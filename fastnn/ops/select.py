@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import Array, Backward, Grads, Needs, Operand, op
-from .broadcast import match, shape_of, unbroadcast
+from .arithmetic import unbroadcast
+from .broadcast import match, shape_of
 
 __all__ = ["clamp", "clip", "lerp", "maximum", "minimum", "where"]
 
