@@ -69,5 +69,7 @@ def _report(result: dict[str, Any], matrix: npt.NDArray[np.int64], classes: tupl
         times = int(off_diagonal[right, wrong])
         if times:
             share = 100 * times / int(matrix[right].sum())
-            lines.append(f"  {classes[right]} taken for {classes[wrong]}: {times} time{"s" * (times > 1)} ({share:.1f} %)")
+            lines.append(
+                f"  {classes[right]} taken for {classes[wrong]}: {times} time{'s' * (times > 1)} ({share:.1f} %)"
+            )
     return "\n".join(lines)

@@ -84,7 +84,5 @@ def read_image(path: str, facts: DataFacts) -> npt.NDArray[np.uint8]:
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable image: {error}") from error
     fitted = ImageOps.fit(upright, (facts.width, facts.height), Image.Resampling.BILINEAR)
-    pixels: npt.NDArray[np.uint8] = np.asarray(fitted, np.uint8).reshape(
-        facts.height, facts.width, facts.channels
-    )
+    pixels: npt.NDArray[np.uint8] = np.asarray(fitted, np.uint8).reshape(facts.height, facts.width, facts.channels)
     return pixels

@@ -138,9 +138,7 @@ def _refuse_changes(args: argparse.Namespace, config: Config) -> None:
     for name, value in given.items():
         if value is not None and value != values[name]:
             label = name if name == "dataset" else "--" + name.replace("_", "-")
-            raise ValueError(
-                f"{label} {value} differs from the run's {values[name]}; a resumed run keeps its settings"
-            )
+            raise ValueError(f"{label} {value} differs from the run's {values[name]}; a resumed run keeps its settings")
 
 
 def _description(training: Run) -> str:

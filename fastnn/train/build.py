@@ -30,9 +30,7 @@ def make_model(config: Config, facts: DataFacts) -> Module:
         ValueError: if there is no such model, or the images are too small for it.
     """
     manual_seed(config.seed)
-    return models.create(
-        config.model, len(facts.classes), facts.channels, (facts.height, facts.width)
-    )
+    return models.create(config.model, len(facts.classes), facts.channels, (facts.height, facts.width))
 
 
 def make_loaders(
@@ -44,9 +42,7 @@ def make_loaders(
         ValueError: if the augmentation is unknown or does not suit the images.
     """
     augment = augmentation(config.augment, (facts.height, facts.width), facts.mean, facts.std)
-    train_loader = DataLoader(
-        train, config.batch_size, shuffle=True, transform=augment, seed=config.seed
-    )
+    train_loader = DataLoader(train, config.batch_size, shuffle=True, transform=augment, seed=config.seed)
     return train_loader, test_loader(facts, test)
 
 
@@ -106,7 +102,7 @@ def make_schedule(config: Config, optimizer: Optimizer, steps_per_epoch: int) ->
             fall = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(total - warm_up, 1))
             return lr_scheduler.SequentialLR(optimizer, [rise, fall], milestones=[warm_up])
         case "step":
-            return lr_scheduler.MultiStepLR(optimizer, [total // 2, total * 3 // 4])
+            return lr_scheduler.MultiStepLR(optimizer, [max(total // 2, 1), max(total * 3 // 4, 1)])
         case "exponential":
             return lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / total))
     return None

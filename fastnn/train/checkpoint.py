@@ -38,9 +38,7 @@ MODEL_FILE, OPTIMIZER_FILE, TRAINING_FILE = "model.safetensors", "optimizer.safe
 _PART = ".part"
 
 
-def write_checkpoint(
-    root: str | Path, name: str, state: Mapping[str, Any], links: Iterable[str] = ("last",)
-) -> Path:
+def write_checkpoint(root: str | Path, name: str, state: Mapping[str, Any], links: Iterable[str] = ("last",)) -> Path:
     """Write a checkpoint below `root`, let links point to it, and remove checkpoints without a link.
 
     Args:

@@ -175,11 +175,22 @@ class DataFacts:
             variance = int(counts @ values**2) / total - mean**2
             means.append(mean / 255)
             deviations.append(math.sqrt(variance) / 255 if variance > 0 else 1.0)
-        return cls(
-            height, width, channels, tuple(dataset.classes), len(dataset), tuple(means), tuple(deviations)
-        )
+        return cls(height, width, channels, tuple(dataset.classes), len(dataset), tuple(means), tuple(deviations))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataFacts:
-        """The facts that `dataclasses.asdict` made `values` of, JSON's lists being tuples again."""
-        return cls(**{name: tuple(each) if isinstance(each, list) else each for name, each in values.items()})
+        """The facts that `dataclasses.asdict` made `values` of, as JSON gives them back.
+
+        Raises:
+            ValueError: if a fact is missing or unknown.
+        """
+        names = [field.name for field in fields(cls)]
+        if set(values) != set(names):
+            raise ValueError(f"DataFacts.from_dict: expected {', '.join(names)}, got {', '.join(values)}")
+        return cls(
+            *(int(values[name]) for name in ("height", "width", "channels")),
+            tuple(str(name) for name in values["classes"]),
+            int(values["rows"]),
+            tuple(float(mean) for mean in values["mean"]),
+            tuple(float(std) for std in values["std"]),
+        )

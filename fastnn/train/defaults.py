@@ -36,7 +36,7 @@ class OptimizerDefaults:
 
 
 DATASETS = {
-    "digits": DatasetDefaults("digits", epochs=20, batch_size=32, lr=0.1, augment="none", label_smoothing=0.1),
+    "digits": DatasetDefaults("digits", epochs=12, batch_size=32, lr=0.1, label_smoothing=0.1),
     "mnist": DatasetDefaults("lenet5", epochs=4, batch_size=64, lr=0.05),
     "fashion-mnist": DatasetDefaults("small", epochs=8, batch_size=64, lr=0.1, augment="flip", label_smoothing=0.1),
     "cifar10": DatasetDefaults("resnet20", epochs=30, batch_size=128, lr=0.4, augment="standard", label_smoothing=0.1),

@@ -35,9 +35,7 @@ def evaluation_mode(model: Module) -> Iterator[None]:
             module.training = training
 
 
-def evaluate(
-    model: Module, loader: Batches, loss: Loss, metrics: Mapping[str, Metric] | None = None
-) -> dict[str, Any]:
+def evaluate(model: Module, loader: Batches, loss: Loss, metrics: Mapping[str, Metric] | None = None) -> dict[str, Any]:
     """Mean loss and metrics over all batches of a loader, in evaluation mode and without gradients.
 
     Args:

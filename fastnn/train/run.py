@@ -118,9 +118,7 @@ class Run:
         rates = LearningRateMonitor(every=-(-total // _RATES_KEPT))
         self._progress = Progress()
         self._plots = Plots(self.folder, self.test_data, self.test_loader, rates)
-        checkpoints = Checkpoints(
-            self.folder / CHECKPOINTS, every_steps=config.checkpoint_every, config=asdict(config)
-        )
+        checkpoints = Checkpoints(self.folder / CHECKPOINTS, every_steps=config.checkpoint_every, config=asdict(config))
         return Trainer(
             self.model,
             optimizer,

@@ -104,9 +104,7 @@ class Trainer:
 
     # Training
 
-    def fit(
-        self, train_loader: Batches, test_loader: Batches | None = None, epochs: int = 1
-    ) -> list[dict[str, Any]]:
+    def fit(self, train_loader: Batches, test_loader: Batches | None = None, epochs: int = 1) -> list[dict[str, Any]]:
         """Train until `epochs` epochs are done in all, those before a resumed state included.
 
         Args:
