@@ -106,8 +106,8 @@ def source(edge: Node | Output) -> tuple[Node, int]:
     return (edge, 0) if isinstance(edge, Node) else (edge.node, edge.number)
 
 
-def _add(a: Array, b: Array, out: Array) -> None:
-    np.add(a, b, out=out)
+def _accumulate_by_numpy(total: Array, a: Array) -> None:
+    np.add(total, a, out=total)
 
 
 class Memory:
@@ -115,11 +115,11 @@ class Memory:
 
     Attributes:
         owners: types of `ndarray.base` whose reference count tells how many arrays look at the memory.
-        add: `add(a, b, out)`, which sums two gradients.
+        accumulate: `accumulate(total, a)` adds a gradient to another in place.
     """
 
     owners: ClassVar[set[type]] = {np.ndarray}
-    add: ClassVar[Callable[[Array, Array, Array], None]] = _add
+    accumulate: ClassVar[Callable[[Array, Array], None]] = _accumulate_by_numpy
 
 
 def sole_owner(slots: Slots, i: int) -> bool:
@@ -147,7 +147,7 @@ def _accumulate(slots: Slots, i: int, gradient: Array) -> None:
     if slots[i] is None:
         slots[i] = gradient
     elif sole_owner(slots, i):
-        Memory.add(slots[i], gradient, slots[i])  # type: ignore[arg-type]
+        Memory.accumulate(slots[i], gradient)  # type: ignore[arg-type]
     else:
         slots[i] = np.asarray(np.add(slots[i], gradient))  # type: ignore[arg-type]
 

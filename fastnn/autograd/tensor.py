@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .conversion import TensorConversions
 from .display import tensor_text
 from .dtype import SUPPORTED, Array, DType
-from .engine import Handle, Hook, Node, Output, Slots, apply_hooks, backward_pass, sole_owner
+from .engine import Handle, Hook, Memory, Node, Output, Slots, apply_hooks, backward_pass, sole_owner
 from .methods import OPS
 
 
@@ -239,7 +239,7 @@ class Tensor(TensorConversions):
         if gradient is None:
             return
         if self.grad is not None:
-            np.add(self.grad.data, gradient, out=self.grad.data)
+            Memory.accumulate(self.grad.data, gradient)
             self.grad.bump()
             return
         data = self.data

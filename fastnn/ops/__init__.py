@@ -29,5 +29,5 @@ from .shape import *
 from .unary import *
 
 engine.Memory.owners.add(type(_C.empty((1,), "float32").base))
-engine.Memory.add = arithmetic.accumulate
+engine.Memory.accumulate = arithmetic.accumulate
 methods.install(globals())

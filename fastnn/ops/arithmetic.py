@@ -1,120 +1,122 @@
-"""Arithmetic on arrays and sums of them: by our kernels where they are large, by NumPy where they are not.
+"""Arithmetic and sums of arrays large enough for threads: by the kernels if they can, by NumPy else.
 
-The choice depends on shapes, dtypes and strides alone, and the kernels add in an order that depends on the shape
-alone, so that results do not vary with the number of threads.
+Below `LARGE` elements NumPy on one thread is as fast. Above it the kernels win by threads and by memory of the caching
+allocator. Results of arithmetic are the same bits; sums are added up in double, in blocks, which is more
+accurate than NumPy's float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any
 
 import numpy as np
 
 from .. import _C
 from ..autograd.dtype import Array, Operand
-from .layout import from_nhwc, memory_axes, to_nhwc
+from .layout import memory_axes
 
-__all__ = ["LARGE", "accumulate", "add", "div", "mul", "sub", "total", "unbroadcast"]
+__all__ = ["LARGE", "accumulate", "combine", "sum_over"]
 
-LARGE = 4096
-"""Elements from which on a kernel call costs less than what it saves."""
-
+LARGE = 8192
+_UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide}
+_CODES: dict[str, int] = _C.BINARIES
 _ndarray = np.ndarray
-_sum: Callable[..., Any] = np.add.reduce  # without the cost of numpy.sum's wrappers
 
 
-def _large(x: Array) -> bool:
-    """Whether a kernel should and can work on `x`: many float32 or float64 elements without gaps."""
-    return x.size >= LARGE and x.dtype.kind == "f" and x.dtype.itemsize >= 4 and _C.is_dense(x)
+def combine(name: str, a: Operand, b: Operand) -> Any:
+    """`a + b`, `a - b`, `a * b` or `a / b` of operands whose dtypes already agree.
 
-
-def _operation(name: str, ufunc: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """`a op b` for arrays of one dtype that broadcast, or an array and a number."""
-    code = _C.BINARIES[name]
-
-    def apply(a: Operand, b: Operand) -> Any:
-        if type(a) is _ndarray:
-            if a.size < LARGE or not _large(a):
-                return ufunc(a, b)
-            if type(b) is not _ndarray:
-                y: Array = _C.empty_like(a)
-                _C.binary_number(code, a, b, False, y)
-                return y
-            if _C.same_order(a, b):
-                y = _C.empty_like(a)
-                _C.binary_arrays(code, a, b, y)
-                return y
-            if _is_channel_vector(b, a):
-                return _by_channel(code, a, b)
-        elif type(b) is _ndarray and b.size >= LARGE and _large(b):
-            y = _C.empty_like(b)
-            _C.binary_number(code, b, a, True, y)
-            return y
-        return ufunc(a, b)
-
-    return apply
-
-
-def _is_channel_vector(b: Array, a: Array) -> bool:
-    """Whether `b` has one value per channel of `a`, (N, C, *), which is channels-last in memory."""
-    lead, channels = a.ndim - b.ndim, 1 - (a.ndim - b.ndim)
-    return (
-        a.ndim >= 2
-        and 0 <= lead <= 1
-        and b.size == a.shape[1] == b.shape[channels]
-        and a.transpose(0, *range(2, a.ndim), 1).flags.c_contiguous
-    )
-
-
-def _by_channel(code: int, a: Array, b: Array) -> Array:
-    """`a op b` with one value of `b` per channel."""
-    x = to_nhwc(a)
-    y: Array = _C.empty(x.shape, x.dtype)
-    _C.binary_columns(code, x, np.ascontiguousarray(b.reshape(-1)), y)
-    return from_nhwc(y)
-
-
-add = _operation("add", np.add)
-sub = _operation("sub", np.subtract)
-mul = _operation("mul", np.multiply)
-div = _operation("div", np.true_divide)
-
-
-def accumulate(a: Array, b: Array, out: Array) -> None:
-    """`out = a + b` for arrays of one shape; `out` may be either."""
-    if a.size >= LARGE and a.dtype is b.dtype and _large(a) and _C.same_order(a, b) and _C.same_order(a, out):
-        _C.binary_arrays(_C.BINARIES["add"], a, b, out)
-    else:
-        np.add(a, b, out=out)
-
-
-def total(x: Array, axes: tuple[int, ...]) -> Any:
-    """The sum of `x` over sorted dimensions, which the result does not have."""
-    if x.size < LARGE or not axes or not _large(x):
-        return _sum(x, axis=axes)
-    if len(axes) == x.ndim:
-        return x.dtype.type(_C.sum_all(x))
-    order, count = memory_axes(x), len(axes)
-    if sorted(order[:count]) == list(axes):
-        kept, kernel = order[count:], _C.sum_columns
-    elif sorted(order[-count:]) == list(axes):
-        kept, kernel = order[:-count], _C.sum_rows
-    else:
-        return _sum(x, axis=axes)
-    y: Array = _C.empty(tuple(x.shape[axis] for axis in kept), x.dtype)
-    kernel(x.transpose(order), y)
-    return y.transpose(np.argsort(kept))
-
-
-def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """The gradient of an operand of `shape` from that of the broadcast result: summed over what was repeated.
+    Args:
+        name: "add", "sub", "mul" or "div".
+        a: ndarray or Python number.
+        b: the same; their shapes broadcast.
 
     Returns:
-        an array of `shape`, `gradient` itself if it has that already.
+        what NumPy's function returns; an array without gaps keeps its memory order.
     """
-    if gradient.shape == shape:
-        return gradient
-    lead = gradient.ndim - len(shape)
-    repeated = [i for i in range(lead, gradient.ndim) if shape[i - lead] == 1 != gradient.shape[i]]
-    return np.asarray(total(gradient, (*range(lead), *repeated))).reshape(shape)
+    if type(a) is _ndarray:
+        if a.size >= LARGE and a.dtype.char in "fd":
+            y = _array_first(_CODES[name], a, b)
+            if y is not None:
+                return y
+    elif type(b) is _ndarray and b.size >= LARGE and b.dtype.char in "fd" and _C.is_dense(b):
+        z: Array = _C.empty_like(b)
+        _C.binary_number(_CODES[name], b, float(a), True, z)  # type: ignore[arg-type]
+        return z
+    return _UFUNCS[name](a, b)
+
+
+def _array_first(code: int, a: Array, b: Operand) -> Array | None:
+    """A large array and whatever it is combined with, None if the kernels cannot."""
+    if not _C.is_dense(a):
+        return None
+    if type(b) is not _ndarray:
+        y: Array = _C.empty_like(a)
+        _C.binary_number(code, a, float(b), False, y)
+        return y
+    if b.dtype != a.dtype:
+        return None
+    if b.shape == a.shape:
+        if not _C.same_order(a, b):
+            return None
+        y = _C.empty_like(a)
+        _C.binary_arrays(code, a, b, y)
+        return y
+    axis = _channel_axis(a, b)
+    if axis is None:
+        return None
+    y = _C.empty_like(a)
+    axes = memory_axes(a)
+    _C.binary_columns(code, a.transpose(axes), np.ascontiguousarray(b).reshape(-1), y.transpose(axes))
+    return y
+
+
+def _channel_axis(a: Array, b: Array) -> int | None:
+    """The dimension of `a` along which `b` varies, if it is the only one and the fastest of `a` in memory."""
+    if b.size < 2 or b.ndim > a.ndim:
+        return None
+    lead = a.ndim - b.ndim
+    varying = [lead + i for i, length in enumerate(b.shape) if length > 1]
+    if len(varying) != 1 or a.strides[varying[0]] != a.itemsize or a.shape[varying[0]] != b.size:
+        return None
+    return varying[0]
+
+
+def accumulate(total: Array, a: Array) -> None:
+    """`total += a` for arrays of one shape, in place."""
+    if total.size >= LARGE and total.dtype.char in "fd" and total.dtype == a.dtype and total.flags.writeable:
+        if _C.is_dense(total) and _C.same_order(total, a):
+            _C.binary_arrays(_CODES["add"], total, a, total)
+            return
+    np.add(total, a, out=total)
+
+
+def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
+    """The sum over dimensions.
+
+    Args:
+        x: the values, of a float dtype or any other that `numpy.add.reduce` takes.
+        axes: the dimensions, not negative, each once.
+        keepdims: keep them with length 1.
+
+    Returns:
+        an array of the dtype of `x`, of no dimensions if all are summed over.
+    """
+    if x.size < LARGE or x.dtype.char not in "fd" or not axes or not _C.is_dense(x):
+        return np.asarray(np.add.reduce(x, axis=axes, keepdims=keepdims))
+    if len(axes) == x.ndim:
+        total = np.array(_C.sum_all(x), x.dtype)
+        return total.reshape((1,) * x.ndim) if keepdims else total
+    order = memory_axes(x)
+    summed = frozenset(axes)
+    if summed == frozenset(order[: len(axes)]):
+        kept, kernel = order[len(axes) :], _C.sum_columns
+    elif summed == frozenset(order[-len(axes) :]):
+        kept, kernel = order[: -len(axes)], _C.sum_rows
+    else:
+        return np.asarray(np.add.reduce(x, axis=axes, keepdims=keepdims))
+    y: Array = _C.empty((math.prod([x.shape[axis] for axis in kept]),), x.dtype)
+    kernel(x.transpose(order), y)
+    result = y.reshape([x.shape[axis] for axis in kept]).transpose(np.argsort(kept))
+    return np.expand_dims(result, axes) if keepdims else result

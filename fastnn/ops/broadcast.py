@@ -1,4 +1,4 @@
-"""Broadcasting and type promotion of elementwise operations."""
+"""Broadcasting and type promotion of elementwise operations, forwards and backwards."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.dtype import Array, DType, Operand, get_default_dtype, result_type
+from .arithmetic import sum_over
 
-__all__ = ["as_float", "match", "same_shape", "shape_of"]
+__all__ = ["as_float", "match", "same_shape", "shape_of", "unbroadcast"]
 
 _ndarray = np.ndarray
 
@@ -70,3 +71,16 @@ def _cast(operand: Operand, dtype: DType) -> Operand:
 def as_float(x: Array) -> Array:
     """`x`, integers and booleans cast to the default float dtype."""
     return x if x.dtype.kind == "f" else x.astype(get_default_dtype())
+
+
+def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """The gradient of an operand of `shape` from that of the broadcast result: summed over what was repeated.
+
+    Returns:
+        an array of `shape`, `gradient` itself if it has that already.
+    """
+    if gradient.shape == shape:
+        return gradient
+    lead = gradient.ndim - len(shape)
+    repeated = [i for i in range(lead, gradient.ndim) if shape[i - lead] == 1 != gradient.shape[i]]
+    return sum_over(gradient, (*range(lead), *repeated)).reshape(shape)

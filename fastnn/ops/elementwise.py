@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import Array, Backward, Grads, Needs, Operand, op
-from . import arithmetic
-from .arithmetic import unbroadcast
-from .broadcast import match, same_shape, shape_of
+from .arithmetic import combine
+from .broadcast import match, same_shape, shape_of, unbroadcast
 
 __all__ = [
     "add", "atan2", "div", "divide", "floor_divide", "fmod", "mul", "multiply", "pow", "remainder", "sub", "subtract",
@@ -43,7 +42,7 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> tuple[Array, Bac
     """
     a, b = match("add", input, other)
     if alpha == 1 and same_shape(a, b):
-        return arithmetic.add(a, b), _both
+        return combine("add", a, b), _both
     a_shape, b_shape = shape_of(a), shape_of(b)
 
     def backward(dy: Array, needs: Needs) -> Grads:
@@ -52,7 +51,7 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> tuple[Array, Bac
             unbroadcast(dy if alpha == 1 else dy * alpha, b_shape) if needs[1] else None,
         )
 
-    return arithmetic.add(a, b if alpha == 1 else b * alpha), backward
+    return combine("add", a, b if alpha == 1 else b * alpha), backward
 
 
 def _both(dy: Array, needs: Needs) -> Grads:
@@ -82,10 +81,10 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1) -> tuple[Array, Bac
     def backward(dy: Array, needs: Needs) -> Grads:
         return (
             unbroadcast(dy, a_shape) if needs[0] else None,
-            unbroadcast(arithmetic.mul(dy, -alpha), b_shape) if needs[1] else None,
+            unbroadcast(combine("mul", dy, -alpha), b_shape) if needs[1] else None,
         )
 
-    return arithmetic.sub(a, b if alpha == 1 else b * alpha), backward
+    return combine("sub", a, b if alpha == 1 else b * alpha), backward
 
 
 @op
@@ -107,18 +106,18 @@ def mul(input: Operand, other: Operand) -> tuple[Array, Backward]:
         factor = a if isinstance(b, np.ndarray) else b
 
         def scale(dy: Array, needs: Needs) -> Grads:
-            dx = arithmetic.mul(dy, factor)
+            dx = combine("mul", dy, factor)
             return dx, dx
 
-        return arithmetic.mul(a, b), scale
+        return combine("mul", a, b), scale
 
     def backward(dy: Array, needs: Needs) -> Grads:
         return (
-            unbroadcast(arithmetic.mul(dy, b), a.shape) if needs[0] else None,
-            unbroadcast(arithmetic.mul(dy, a), b.shape) if needs[1] else None,
+            unbroadcast(combine("mul", dy, b), a.shape) if needs[0] else None,
+            unbroadcast(combine("mul", dy, a), b.shape) if needs[1] else None,
         )
 
-    return arithmetic.mul(a, b), backward
+    return combine("mul", a, b), backward
 
 
 @op
@@ -142,20 +141,20 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
     if rounding_mode is not None:
         return _rounded_quotient("div", input, other, rounding_mode)
     a, b = match("div", input, other, floating=True)
-    y = arithmetic.div(a, b)
+    y = combine("div", a, b)
     if not isinstance(b, np.ndarray):
 
         def scale(dy: Array, needs: Needs) -> Grads:
-            return arithmetic.div(dy, b), None
+            return combine("div", dy, b), None
 
         return y, scale
     a_shape = shape_of(a)
 
     def backward(dy: Array, needs: Needs) -> Grads:
-        da = arithmetic.div(dy, b)
+        da = combine("div", dy, b)
         return (
             unbroadcast(da, a_shape) if needs[0] else None,
-            unbroadcast(arithmetic.mul(-da, y), b.shape) if needs[1] else None,
+            unbroadcast(combine("mul", -da, y), b.shape) if needs[1] else None,
         )
 
     return y, backward

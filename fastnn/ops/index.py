@@ -10,8 +10,7 @@ import numpy as np
 
 from ..autograd import Array, Backward, Grads, Needs, Operand, Tensor, op
 from ..dims import dims
-from .arithmetic import unbroadcast
-from .broadcast import match, shape_of
+from .broadcast import match, shape_of, unbroadcast
 from .shape import _axis
 
 __all__ = [

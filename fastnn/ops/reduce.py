@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..autograd import Array, Backward, Grads, Needs, op
 from ..autograd.dtype import as_dtype
 from ..dims import dims
-from .arithmetic import total
+from .arithmetic import sum_over
 from .broadcast import as_float
 
 __all__ = ["all", "any", "count_nonzero", "cumsum", "logsumexp", "mean", "norm", "prod", "std", "sum", "var"]
@@ -60,11 +60,6 @@ def expand_back(reduced: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
     return reduced if keepdim or not axes else np.expand_dims(reduced, axes)
 
 
-def _kept(reduced: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdim: bool) -> Any:
-    """A reduction's result, with the reduced dimensions as ones if they are to be kept."""
-    return np.asarray(reduced).reshape([1 if i in axes else n for i, n in enumerate(shape)]) if keepdim else reduced
-
-
 def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
     return math.prod([shape[axis] for axis in axes])
 
@@ -101,7 +96,7 @@ def sum(
 
     if x.dtype.kind != "f":
         return _sum(x, axis=axes, keepdims=keepdim, dtype=np.int64), backward
-    return _kept(total(x, axes), shape, axes, keepdim), backward
+    return sum_over(x, axes, keepdim), backward
 
 
 @op
@@ -129,7 +124,7 @@ def mean(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, B
     def backward(dy: Array, needs: Needs) -> Grads:
         return (np.broadcast_to(expand_back(dy / count, axes, keepdim), shape),)
 
-    return _kept(total(input, axes), shape, axes, keepdim) / count, backward
+    return sum_over(input, axes, keepdim) / count, backward
 
 
 def _moments(

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import Array, Backward, Grads, Needs, Operand, op
-from .arithmetic import unbroadcast
-from .broadcast import match, shape_of
+from .broadcast import match, shape_of, unbroadcast
 
 __all__ = ["clamp", "clip", "lerp", "maximum", "minimum", "where"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autograd import Array, Backward, Grads, Needs, Tensor, op
 from ..dims import dims as aliases
-from .arithmetic import unbroadcast
+from .broadcast import unbroadcast
 from .reduce import axes_of, max_rank
 
 __all__ = [
