@@ -8,6 +8,7 @@ accurate than NumPy's float32.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ LARGE = 8192
 _UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide}
 _CODES: dict[str, int] = _C.BINARIES
 _ndarray = np.ndarray
+_reduce: Callable[..., Any] = np.add.reduce
 
 
 def combine(name: str, a: Operand, b: Operand) -> Any:
@@ -42,7 +44,7 @@ def combine(name: str, a: Operand, b: Operand) -> Any:
                 return y
     elif type(b) is _ndarray and b.size >= LARGE and b.dtype.char in "fd" and _C.is_dense(b):
         z: Array = _C.empty_like(b)
-        _C.binary_number(_CODES[name], b, float(a), True, z)  # type: ignore[arg-type]
+        _C.binary_number(_CODES[name], b, float(a), True, z)
         return z
     return _UFUNCS[name](a, b)
 
@@ -85,11 +87,11 @@ def _channel_axis(a: Array, b: Array) -> int | None:
 
 def accumulate(total: Array, a: Array) -> None:
     """`total += a` for arrays of one shape, in place."""
-    if total.size >= LARGE and total.dtype.char in "fd" and total.dtype == a.dtype and total.flags.writeable:
-        if _C.is_dense(total) and _C.same_order(total, a):
-            _C.binary_arrays(_CODES["add"], total, a, total)
-            return
-    np.add(total, a, out=total)
+    fits = total.size >= LARGE and total.dtype.char in "fd" and total.dtype == a.dtype and total.flags.writeable
+    if fits and _C.is_dense(total) and _C.same_order(total, a):
+        _C.binary_arrays(_CODES["add"], total, a, total)
+    else:
+        np.add(total, a, out=total)
 
 
 def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
@@ -104,7 +106,7 @@ def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
         an array of the dtype of `x`, of no dimensions if all are summed over.
     """
     if x.size < LARGE or x.dtype.char not in "fd" or not axes or not _C.is_dense(x):
-        return np.asarray(np.add.reduce(x, axis=axes, keepdims=keepdims))
+        return np.asarray(_reduce(x, axis=axes, keepdims=keepdims))
     if len(axes) == x.ndim:
         total = np.array(_C.sum_all(x), x.dtype)
         return total.reshape((1,) * x.ndim) if keepdims else total
@@ -115,7 +117,7 @@ def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
     elif summed == frozenset(order[-len(axes) :]):
         kept, kernel = order[: -len(axes)], _C.sum_rows
     else:
-        return np.asarray(np.add.reduce(x, axis=axes, keepdims=keepdims))
+        return np.asarray(_reduce(x, axis=axes, keepdims=keepdims))
     y: Array = _C.empty((math.prod([x.shape[axis] for axis in kept]),), x.dtype)
     kernel(x.transpose(order), y)
     result = y.reshape([x.shape[axis] for axis in kept]).transpose(np.argsort(kept))

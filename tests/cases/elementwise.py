@@ -85,7 +85,25 @@ def _special(rng: np.random.Generator, dtype: Any) -> Any:
     return (np.array([1.0, np.nan, np.inf, -np.inf, 0.0], dtype),), {}
 
 
+def _large(name: str, reference: Callable[..., Array], *shapes: tuple[int, ...]) -> OpCase:
+    """Operands large enough for the kernels, the first one channels-last in memory; an empty shape is a number."""
+
+    def sample(rng: np.random.Generator, dtype: Any) -> Any:
+        drawn = [_away(rng, *shape, dtype=dtype) if shape else 1.7 for shape in shapes]
+        lead = drawn[0]
+        if isinstance(lead, np.ndarray) and lead.ndim == 4:
+            drawn[0] = np.ascontiguousarray(lead.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        return tuple(drawn), {}
+
+    return OpCase(f"{name}-large-{shapes}", name, sample, reference)
+
+
+_IMAGE = (3, 8, 17, 33)
+_SHAPES = ((_IMAGE, _IMAGE), (_IMAGE, (1, 8, 1, 1)), (_IMAGE, ()), ((), _IMAGE), ((201, 64), (64,)), (_IMAGE, (33,)))
+_ARITHMETIC = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
+
 CASES = [
+    *(_large(name, f, *shapes) for name, f in _ARITHMETIC.items() for shapes in _SHAPES),
     _pair("add", np.add, linear=(0, 1)),
     _pair("sub", np.subtract, linear=(0, 1)),
     _pair("mul", np.multiply, linear=(0, 1)),

@@ -102,7 +102,25 @@ def _mask(options: dict[str, Any]) -> Any:
     return lambda rng, dtype: ((rng.random((3, 4, 5)) < 0.8,), options)
 
 
+def _large(name: str, reference: Any, dim: Any, last: bool) -> OpCase:
+    """A tensor large enough for the kernels, channels-last in memory or not."""
+
+    def sample(rng: np.random.Generator, dtype: Any) -> Any:
+        x = normal(rng, 3, 17, 33, 8, dtype=dtype)
+        return (x.transpose(0, 3, 1, 2) if last else x,), {"dim": dim}
+
+    return OpCase(f"{name}-large-{dim}-{last}", name, sample, lambda x, dim: reference(x, dim), atol=1e-4, linear=(0,))
+
+
+_LARGE_DIMS = (None, 0, 3, (2, 3), (0, 2, 3), (0, 1), (1, 3))
+
 CASES = [
+    *(
+        _large(name, f, dim, last)
+        for name, f in (("sum", np.sum), ("mean", np.mean))
+        for dim in _LARGE_DIMS
+        for last in (0, 1)
+    ),
     *_rows("sum", np.sum, linear=(0,), atol=1e-5),
     *_rows("mean", np.mean, linear=(0,)),
     *_rows("prod", np.prod, positive),
