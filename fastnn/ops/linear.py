@@ -58,7 +58,8 @@ def _sum_to(grad: Array, shape: tuple[int, ...]) -> Array:
     axes = tuple(range(extra)) + tuple(
         extra + i for i, size in enumerate(shape) if size == 1 and grad.shape[extra + i] != 1
     )
-    return grad.sum(axis=axes, keepdims=True).reshape(shape)
+    total: Array = grad.sum(axis=axes, keepdims=True)
+    return total.reshape(shape)
 
 
 @op
