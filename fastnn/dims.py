@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,9 +23,11 @@ def dims(function: Callable[..., _Result]) -> Callable[..., _Result]:
         >>> length((2, 3), axis=1)
         3
     """
-    parameters = inspect.signature(function).parameters
+    plain: Any = function
+    while hasattr(plain, "__wrapped__"):
+        plain = plain.__wrapped__
     names = dict(_ALIASES)
-    if "dims" in parameters:
+    if "dims" in plain.__code__.co_varnames[: plain.__code__.co_argcount]:
         names["axis"] = "dims"
 
     @functools.wraps(function)

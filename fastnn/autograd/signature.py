@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,9 @@ from .dtype import SUPPORTED, Operand
 
 OPTION, ARRAY, OPERAND = range(3)
 """Kinds of parameters: passed on as it is; a Tensor or ndarray; one of those or a Python number."""
+
+_REQUIRED = object()
+_HAS_STAR = 0x04  # inspect.CO_VARARGS
 
 
 class Signature:
@@ -32,19 +34,25 @@ class Signature:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        parameters = list(inspect.signature(function).parameters.values())
-        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        self.name = function.__name__.lstrip("_")
-        self.open = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.variadic = self.open and _takes_tensors(parameters)
-        self._names = [p.name for p in positional]
-        self._defaults = [p.default for p in positional]
-        self._optional = [p.default is None or "None" in str(p.annotation) for p in positional]
+        plain: Any = function
+        while hasattr(plain, "__wrapped__"):
+            plain = plain.__wrapped__
+        code, annotations = plain.__code__, plain.__annotations__  # inspect.signature takes ten times as long
+        self.name: str = function.__name__.lstrip("_")
+        self._names: tuple[str, ...] = code.co_varnames[: code.co_argcount]
+        defaults = plain.__defaults__ or ()
+        self._defaults = (_REQUIRED,) * (len(self._names) - len(defaults)) + defaults
+        self._optional = [
+            default is None or "None" in str(annotations.get(name, ""))
+            for name, default in zip(self._names, self._defaults, strict=True)
+        ]
         kinds: list[int] = []
-        for p in positional:
-            bare = p.default is p.empty and OPTION not in kinds
-            kinds.append(_kind(p.annotation, bare))
+        for name, default in zip(self._names, self._defaults, strict=True):
+            kinds.append(_kind(annotations.get(name), default is _REQUIRED and OPTION not in kinds))
         self.kinds = tuple(kinds)
+        self.open = bool(code.co_flags & _HAS_STAR)
+        star = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if self.open else ""
+        self.variadic = self.open and _kind(annotations.get(star), not kinds) == ARRAY
         self.positions = tuple(i for i, kind in enumerate(kinds) if kind != OPTION)
         self.width = 0 if self.variadic else len(self.positions)
         self.leading = self.variadic or self.positions == tuple(range(len(self.positions)))
@@ -59,7 +67,7 @@ class Signature:
         for i in range(len(moved), last + 1):
             if self._names[i] in rest:
                 moved.append(rest.pop(self._names[i]))
-            elif self._defaults[i] is inspect.Parameter.empty:
+            elif self._defaults[i] is _REQUIRED:
                 raise TypeError(f"{self.name}: missing argument '{self._names[i]}'")
             else:
                 moved.append(self._defaults[i])
@@ -87,16 +95,9 @@ class Signature:
         raise TypeError(f"{self.name}: expected '{name}' to be {wanted}, got {type(value).__name__}")
 
 
-def _takes_tensors(parameters: list[inspect.Parameter]) -> bool:
-    """Whether a `*` parameter, the first of all if it is unannotated, collects tensors."""
-    first = parameters[0]
-    star = next(p for p in parameters if p.kind is p.VAR_POSITIONAL)
-    return _kind(star.annotation, star is first) == ARRAY
-
-
 def _kind(annotation: Any, bare_is_tensor: bool) -> int:
-    """The kind of a parameter by its annotation, which may be a string."""
-    if annotation is inspect.Parameter.empty:
+    """The kind of a parameter by its annotation, which may be a string, or None if it has none."""
+    if annotation is None:
         return ARRAY if bare_is_tensor else OPTION
     if not isinstance(annotation, str):
         if annotation == Operand:

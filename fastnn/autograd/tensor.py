@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import weakref
 from sys import getrefcount
 from typing import Any
@@ -262,6 +261,8 @@ class Tensor(TensorConversions):
         return getrefcount(self._version) > 2  # this Tensor's reference and the argument
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        import copy  # it looks for Jython when it is imported, which takes longer than all of this module
+
         if self._edge is not None:
             raise RuntimeError("deepcopy: only leaves can be copied; use detach() or clone()")
         result = _rebuild(type(self), copy.deepcopy(self.data, memo), self.requires_grad, {})

@@ -21,7 +21,7 @@ __all__ = ["LARGE", "accumulate", "combine", "sum_over"]
 
 LARGE = 8192
 _UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide}
-_CODES: dict[str, int] = _C.BINARIES
+_CODES = _C.BINARIES
 _ndarray = np.ndarray
 _reduce: Callable[..., Any] = np.add.reduce
 
