@@ -88,5 +88,6 @@ def _copies(
         problems.append(f"parameter {number}: expected one step count, got shape {step.shape}")
     elif entry:
         # PyTorch's SGD counts no steps; that it has a buffer says that there was a first one.
-        entry["step"] = Tensor(np.asarray(1 if step is None else int(step.item()), np.int64))
+        # First, as in a state that grew by steps: the same state is the same bytes in a file.
+        return {"step": Tensor(np.asarray(1 if step is None else int(step.item()), np.int64)), **entry}
     return entry
