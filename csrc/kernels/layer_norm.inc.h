@@ -60,8 +60,10 @@ static void KERNEL(norm_layer_fwd)(int64_t rows, int64_t n, const real *x, const
         for (; i + VL <= n; i += VL)
             v_store(y + i, v_fma(v_fma(v_load(x + i) - center, scale, shift), v_load(w + i), v_load(b + i)));
         if (i < n)
-            v_store_n(y + i, v_fma(v_fma(v_load_n(x + i, n - i) - center, scale, shift), v_load_n(w + i, n - i),
-                                   v_load_n(b + i, n - i)), n - i);
+            v_store_n(y + i,
+                      v_fma(v_fma(v_load_n(x + i, n - i) - center, scale, shift), v_load_n(w + i, n - i),
+                            v_load_n(b + i, n - i)),
+                      n - i);
     }
 }
 

@@ -29,21 +29,21 @@ ALWAYS_INLINE void norm_store(const int masked, real *p, vr a, int64_t n)
 }
 
 /* One row of the table, for `vectors` vectors of columns. */
-#define NORM_TABLE(name, row)                                      \
-    vr name[NORM_VECTORS];                                         \
-    for (int v = 0; v < vectors; v++)                              \
-    name[v] = norm_load(masked, table + (row)*period + v * VL, n)
+#define NORM_TABLE(name, row)         \
+    vr name[NORM_VECTORS];            \
+    for (int v = 0; v < vectors; v++) \
+    name[v] = norm_load(masked, table + (row) * period + v * VL, n)
 
 /* Calls columns(vectors, masked, n, first column) for all `width` columns. */
-#define NORM_COLUMNS(width, columns)                     \
-    do {                                                 \
-        int64_t j = 0;                                   \
+#define NORM_COLUMNS(width, columns)                                   \
+    do {                                                               \
+        int64_t j = 0;                                                 \
         for (; j + NORM_VECTORS * VL <= width; j += NORM_VECTORS * VL) \
-            columns(NORM_VECTORS, 0, VL, j);             \
-        for (; j + VL <= width; j += VL)                 \
-            columns(1, 0, VL, j);                        \
-        if (j < width)                                   \
-            columns(1, 1, width - j, j);                 \
+            columns(NORM_VECTORS, 0, VL, j);                           \
+        for (; j + VL <= width; j += VL)                               \
+            columns(1, 0, VL, j);                                      \
+        if (j < width)                                                 \
+            columns(1, 1, width - j, j);                               \
     } while (0)
 
 /* ---- moments --------------------------------------------------------------------------------------------------- */
@@ -153,16 +153,15 @@ ALWAYS_INLINE void norm_apply_span(const fnn_norm_span *span, const int add, con
     int64_t period = span->period, step = period == NORM_VECTORS * VL ? span->rows : NORM_ROWS;
     for (int64_t i = 0; i < span->rows; i += step) {
         int64_t rows = span->rows - i < step ? span->rows - i : step, at = i * period;
-#define COLUMNS(vectors, masked, n, j)                                                                          \
+#define COLUMNS(vectors, masked, n, j)                                                                        \
     norm_apply_columns(vectors, masked, n, add, relu, rows, period, table + j, x + at + j, residual + at + j, \
                        y + at + j)
         NORM_COLUMNS(period, COLUMNS);
 #undef COLUMNS
     }
     int64_t at = span->rows * period;
-#define COLUMNS(vectors, masked, n, j)                                                                       \
-    norm_apply_columns(vectors, masked, n, add, relu, 1, period, table + j, x + at + j, residual + at + j, \
-                       y + at + j)
+#define COLUMNS(vectors, masked, n, j) \
+    norm_apply_columns(vectors, masked, n, add, relu, 1, period, table + j, x + at + j, residual + at + j, y + at + j)
     NORM_COLUMNS(span->tail, COLUMNS);
 #undef COLUMNS
 }
@@ -180,7 +179,8 @@ static void KERNEL(norm_apply)(const fnn_norm_span *span, const real *table, con
         norm_apply_span(span, 0, 0, table, x, x, y);
 }
 
-/* ---- backward, first pass: sums of dz and dz (x - mean) ------------------------------------------------------------ */
+/* ---- backward, first pass: sums of dz and dz (x - mean) ------------------------------------------------------------
+ */
 
 /* dz: what the ReLU lets through of dy. The mask is that of the forward pass, from the same operations; where the
  * output was NaN the gradient passes. */
@@ -237,14 +237,14 @@ ALWAYS_INLINE void norm_sums_span(const fnn_norm_span *span, const int relu, con
         sums[j] = 0;
     for (int64_t i = 0; i < span->rows; i += step) {
         int64_t rows = span->rows - i < step ? span->rows - i : step, at = i * period;
-#define COLUMNS(vectors, masked, n, j)                                                                             \
+#define COLUMNS(vectors, masked, n, j)                                                                        \
     norm_sums_columns(vectors, masked, n, relu, rows, period, table + j, dy + at + j, x + at + j, y + at + j, \
                       relu == NORM_RELU_OUTPUT ? dz + at + j : NULL, sums + j, sums + period + j)
         NORM_COLUMNS(period, COLUMNS);
 #undef COLUMNS
     }
     int64_t at = span->rows * period;
-#define COLUMNS(vectors, masked, n, j)                                                                          \
+#define COLUMNS(vectors, masked, n, j)                                                                     \
     norm_sums_columns(vectors, masked, n, relu, 1, period, table + j, dy + at + j, x + at + j, y + at + j, \
                       relu == NORM_RELU_OUTPUT ? dz + at + j : NULL, sums + j, sums + period + j)
     NORM_COLUMNS(span->tail, COLUMNS);
@@ -264,7 +264,8 @@ static void KERNEL(norm_sums)(const fnn_norm_span *span, const real *table, int 
         norm_sums_span(span, NORM_LINEAR, table, dy, x, x, NULL, sums);
 }
 
-/* ---- backward, second pass: dx = scale dz + along (x - mean) + offset ---------------------------------------------- */
+/* ---- backward, second pass: dx = scale dz + along (x - mean) + offset ----------------------------------------------
+ */
 
 ALWAYS_INLINE void norm_bwd_x_columns(const int vectors, const int masked, int64_t n, const int relu, int64_t rows,
                                       int64_t period, const real *table, const real *dz, const real *x, real *dx)

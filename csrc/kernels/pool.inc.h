@@ -7,15 +7,15 @@
 #define POOL_VECTORS 4
 
 /* Calls pixel(vectors, masked, n, first channel) for all channels. */
-#define POOL_CHANNELS(channels, pixel)                              \
-    do {                                                            \
-        int64_t j = 0;                                              \
+#define POOL_CHANNELS(channels, pixel)                                    \
+    do {                                                                  \
+        int64_t j = 0;                                                    \
         for (; j + POOL_VECTORS * VL <= channels; j += POOL_VECTORS * VL) \
-            pixel(POOL_VECTORS, 0, VL, j);                          \
-        for (; j + VL <= channels; j += VL)                         \
-            pixel(1, 0, VL, j);                                     \
-        if (j < channels)                                           \
-            pixel(1, 1, channels - j, j);                           \
+            pixel(POOL_VECTORS, 0, VL, j);                                \
+        for (; j + VL <= channels; j += VL)                               \
+            pixel(1, 0, VL, j);                                           \
+        if (j < channels)                                                 \
+            pixel(1, 1, channels - j, j);                                 \
     } while (0)
 
 /* The sizes of a window: constants (0: as the row says), so that common windows unroll. */
@@ -41,27 +41,28 @@ ALWAYS_INLINE void pool_store(const int masked, real *p, vr a, int64_t n)
 }
 
 /* Runs `body` for every tap in order, with `at` its offset from the window's first. */
-#define POOL_TAPS(row, taps, body)                                                            \
-    _Pragma("GCC unroll 2") for (int64_t d = 0; d < taps.depth; d++)                          \
-    _Pragma("GCC unroll 4") for (int64_t h = 0; h < taps.height; h++)                         \
-    _Pragma("GCC unroll 4") for (int64_t w = 0; w < taps.width; w++)                          \
-    {                                                                                         \
-        int64_t at = d * row->step[0] + h * row->step[1] + w * row->step[2];                  \
-        body                                                                                  \
+#define POOL_TAPS(row, taps, body)                                           \
+    _Pragma("GCC unroll 2") for (int64_t d = 0; d < taps.depth; d++)         \
+        _Pragma("GCC unroll 4") for (int64_t h = 0; h < taps.height; h++)    \
+            _Pragma("GCC unroll 4") for (int64_t w = 0; w < taps.width; w++) \
+    {                                                                        \
+        int64_t at = d * row->step[0] + h * row->step[1] + w * row->step[2]; \
+        body                                                                 \
     }
 
 /* The specialisations: 2 x 2 and 3 x 3 windows, and any others. */
-#define POOL_BY_WINDOW(row, function, ...)                                                            \
-    do {                                                                                              \
-        if (row->taps[0] == 1 && row->taps[1] == 2 && row->uniform == 2)                              \
-            function(1, 2, 2, row, __VA_ARGS__);                                                      \
-        else if (row->taps[0] == 1 && row->taps[1] == 3 && row->uniform == 3)                         \
-            function(1, 3, 3, row, __VA_ARGS__);                                                      \
-        else                                                                                          \
-            function(0, 0, 0, row, __VA_ARGS__);                                                      \
+#define POOL_BY_WINDOW(row, function, ...)                                    \
+    do {                                                                      \
+        if (row->taps[0] == 1 && row->taps[1] == 2 && row->uniform == 2)      \
+            function(1, 2, 2, row, __VA_ARGS__);                              \
+        else if (row->taps[0] == 1 && row->taps[1] == 3 && row->uniform == 3) \
+            function(1, 3, 3, row, __VA_ARGS__);                              \
+        else                                                                  \
+            function(0, 0, 0, row, __VA_ARGS__);                              \
     } while (0)
 
-/* ---- maximum ------------------------------------------------------------------------------------------------------ */
+/* ---- maximum ------------------------------------------------------------------------------------------------------
+ */
 
 /* The larger one, the first of equals, and NaN if either is. */
 ALWAYS_INLINE vr pool_larger(vr best, vr a) { return v_select(a != a, a, v_max(a, best)); }
@@ -76,8 +77,8 @@ ALWAYS_INLINE void pool_max_pixel(const int vectors, const int masked, int64_t n
     POOL_TAPS(row, taps, {
         if (constant && d + h + w == 0)
             continue;
-        _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++)
-            best[v] = pool_larger(best[v], pool_load(masked, x + at + v * VL, n));
+        _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) best[v] =
+            pool_larger(best[v], pool_load(masked, x + at + v * VL, n));
     })
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
@@ -102,7 +103,8 @@ static void KERNEL(pool_max_fwd)(const fnn_pool_row *row, const real *x, real *y
 }
 
 /* The offset of the tap that a window's maximum came from; 0 if there is none. */
-ALWAYS_INLINE int64_t pool_max_tap(const fnn_pool_row *row, const pool_taps taps, const real *x, real top, int64_t tap[3])
+ALWAYS_INLINE int64_t pool_max_tap(const fnn_pool_row *row, const pool_taps taps, const real *x, real top,
+                                   int64_t tap[3])
 {
     int64_t offset = 0;
     tap[0] = tap[1] = tap[2] = 0;
@@ -204,13 +206,13 @@ ALWAYS_INLINE void pool_max_bwd_windows(const int planes, const int height, cons
     for (int64_t o = 0; o < row->windows; o++, y_window += row->pixel, dy_window += row->pixel) {
         const pool_taps taps = pool_taps_of(row, planes, height, width, o);
         int64_t first = row->first[o] * row->pixel;
-#define PIXEL(vectors, masked, n, j)                                                                               \
-    do {                                                                                                           \
-        if (masked && accumulate && few)                                                                           \
-            pool_max_bwd_few(n, row, taps, dy_window + j, x + first + j, y_window + j, dx + first + j, &nan);      \
-        else                                                                                                       \
-            pool_max_bwd_pixel(vectors, masked, n, accumulate, row, taps, dy_window + j, x + first + j,            \
-                               y_window + j, dx + first + j, &nan);                                                \
+#define PIXEL(vectors, masked, n, j)                                                                                  \
+    do {                                                                                                              \
+        if (masked && accumulate && few)                                                                              \
+            pool_max_bwd_few(n, row, taps, dy_window + j, x + first + j, y_window + j, dx + first + j, &nan);         \
+        else                                                                                                          \
+            pool_max_bwd_pixel(vectors, masked, n, accumulate, row, taps, dy_window + j, x + first + j, y_window + j, \
+                               dx + first + j, &nan);                                                                 \
     } while (0)
         POOL_CHANNELS(row->channels, PIXEL);
 #undef PIXEL
@@ -232,7 +234,8 @@ static void KERNEL(pool_max_bwd)(const fnn_pool_row *row, const real *dy, const 
         POOL_BY_WINDOW(row, pool_max_bwd_windows, 0, dy, x, y, dx);
 }
 
-/* ---- average ------------------------------------------------------------------------------------------------------ */
+/* ---- average ------------------------------------------------------------------------------------------------------
+ */
 
 ALWAYS_INLINE vr pool_share(const fnn_pool_row *row, int64_t window)
 {

@@ -50,7 +50,8 @@ static int norm_width(const norm_cut *cut, int arrays)
     return fnn_parallel_width(cut->tasks, (double)sizeof(real) * (double)(arrays * cut->count) * FNN_NS_PER_BYTE);
 }
 
-/* ---- statistics ---------------------------------------------------------------------------------------------------- */
+/* ---- statistics ----------------------------------------------------------------------------------------------------
+ */
 
 /* Columns of a span to its channels, in place: moments about the pivot of each channel's first column. */
 static void norm_fold_moments(const fnn_norm_span *span, int64_t c, double *moments)
@@ -84,7 +85,8 @@ static double norm_variance(double square, double sum, double n)
     return variance < 0 ? 0 : variance;
 }
 
-/* ---- tables: what the kernels read per column ------------------------------------------------------------------------ */
+/* ---- tables: what the kernels read per column
+ * ------------------------------------------------------------------------ */
 
 typedef struct {
     real *table; /* NORM_TABLE_ROWS rows of `period` */
@@ -115,7 +117,8 @@ static void norm_table_repeat(norm_table t, int rows)
             t.table[row * t.period + j] = t.table[row * t.period + j - t.c];
 }
 
-/* ---- batch norm ------------------------------------------------------------------------------------------------------ */
+/* ---- batch norm
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     norm_cut cut;
@@ -284,8 +287,8 @@ int DRIVER(norm_batch_bwd)(int64_t rows, int64_t c, bool training, const real *d
     for (int64_t j = 0; j < c; j++) {
         double scale = w ? (double)w[j] : 1;
         double centered = product[j] + ((double)(real)mean[j] - mean[j]) * sum[j];
-        norm_table_backward(s.table, j, mean[j], rstd[j], training ? scale * sum[j] : 0, training ? scale * centered : 0,
-                            (double)rows);
+        norm_table_backward(s.table, j, mean[j], rstd[j], training ? scale * sum[j] : 0,
+                            training ? scale * centered : 0, (double)rows);
         if (dw)
             dw[j] = (real)(centered * rstd[j]);
         if (db)

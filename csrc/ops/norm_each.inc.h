@@ -1,7 +1,8 @@
 /* norm_each.inc.h - the norms that standardise each sample by itself: group norm (instance norm is its case of one
  * channel a group) and layer norm. */
 
-/* ---- group norm: a sample a task --------------------------------------------------------------------------------------- */
+/* ---- group norm: a sample a task
+ * --------------------------------------------------------------------------------------- */
 
 typedef struct {
     norm_cut sample;
@@ -30,7 +31,8 @@ static void norm_group_forward_table(const norm_group *s, norm_table t, const do
 {
     int64_t each = s->sample.c / s->groups;
     for (int64_t j = 0; j < s->sample.c; j++)
-        norm_table_forward(t, j, mean[j / each], rstd[j / each], s->w ? (double)s->w[j] : 1, s->b ? (double)s->b[j] : 0);
+        norm_table_forward(t, j, mean[j / each], rstd[j / each], s->w ? (double)s->w[j] : 1,
+                           s->b ? (double)s->b[j] : 0);
 }
 
 static fnn_norm_span norm_whole(const norm_cut *cut)
@@ -149,7 +151,8 @@ int DRIVER(norm_group_bwd)(int64_t n, int64_t rows, int64_t c, int64_t groups, c
     return FNN_OK;
 }
 
-/* ---- layer norm: rows by themselves -------------------------------------------------------------------------------------- */
+/* ---- layer norm: rows by themselves
+ * -------------------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t rows, c, task_rows, tasks;

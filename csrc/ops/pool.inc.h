@@ -4,8 +4,8 @@
  * backward pass it owns the taps of its windows if these tile the image without gap or overlap; otherwise tasks are
  * whole images (or, for few images, some channels of one), in which windows are added one after the other. */
 
-#define POOL_TASK 16384          /* reals of x in a task, about */
-#define POOL_FEW_IMAGES 8        /* fewer are cut into channels */
+#define POOL_TASK 16384   /* reals of x in a task, about */
+#define POOL_FEW_IMAGES 8 /* fewer are cut into channels */
 #define POOL_CHANNEL_BLOCK 64
 
 typedef struct {

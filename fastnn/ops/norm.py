@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import _C
 from ..autograd import Array, Backward, op
-from .layout import from_nhwc, from_rows, rows, to_nhwc
+from .layout import from_nhwc, to_nhwc
 
 __all__ = ["batch_norm", "batch_norm_relu", "group_norm", "instance_norm", "layer_norm"]
 
@@ -83,9 +83,9 @@ def _batch_norm(
         raise ValueError(
             f"{name}: expected a residual like the input, {input.dtype} {shape}, got {residual.dtype} {residual.shape}"
         )
-    x = rows(input)
+    x = to_nhwc(input)
     w, b = _contiguous(weight), _contiguous(bias)
-    added = None if residual is None else rows(residual)
+    added = None if residual is None else to_nhwc(residual)
     y: Array = _C.empty(x.shape, x.dtype)
     if training:
         mean, rstd = np.zeros(shape[1]), np.zeros(shape[1])  # stay so for an empty batch
@@ -101,12 +101,12 @@ def _batch_norm(
         dx = _C.empty(x.shape, x.dtype) if needs[0] else None
         dz = None if output is None else _C.empty(x.shape, x.dtype)
         dw, db = _like(w, needs[3]), _like(b, needs[4])
-        _C.norm_batch_bwd(training, rows(dy), x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
-        dx_out = None if dx is None else from_rows(dx, shape)
-        dresidual = from_rows(dz, shape) if dz is not None and needs[5] else None
+        _C.norm_batch_bwd(training, to_nhwc(dy), x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
+        dx_out = None if dx is None else from_nhwc(dx)
+        dresidual = from_nhwc(dz) if dz is not None and needs[5] else None
         return dx_out, None, None, dw, db, dresidual
 
-    return from_rows(y, shape), backward
+    return from_nhwc(y), backward
 
 
 @op
