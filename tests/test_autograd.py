@@ -266,6 +266,33 @@ def test_saved_outputs_and_leaves_changed_in_place_raise() -> None:
         z.backward()
 
 
+def test_arrays_captured_in_lists_and_inner_functions_are_watched() -> None:
+    @op
+    def product(x: Array, y: Array, *, listed: bool) -> tuple[Array, Backward]:
+        def other() -> Array:
+            return y
+
+        pair = [y]
+
+        def by_list(dy: Array, needs: tuple[bool, ...]) -> Any:
+            return dy * pair[0], None
+
+        def by_function(dy: Array, needs: tuple[bool, ...]) -> Any:
+            return dy * other(), None
+
+        return x * y, by_list if listed else by_function
+
+    try:
+        for listed in (True, False):
+            w, x = _leaf(1.0), tensor([2.0], dtype=fastnn.float64)
+            z = product(w, x, listed=listed)
+            x.zero_()
+            with pytest.raises(RuntimeError, match="'product'"):
+                z.backward()
+    finally:
+        del OPS["product"]
+
+
 def test_what_is_not_saved_may_change() -> None:
     x, w = tensor([1.0, 2.0]), _leaf(1.0, 2.0)
     y = (w + x).sum()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from itertools import repeat
+from types import FunctionType
 from typing import Any, overload
 
 import numpy as np
@@ -33,30 +34,33 @@ _ndarray = np.ndarray
 _MISSING = object()
 
 
-def _saved(closure: Sequence[Any], tensors: Sequence[Any]) -> Saved | None:
-    """Version counters, as they stand now, of the Tensors whose memory the closure captured."""
-    saved: Saved | None = None
+def _captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
+    """The arrays in a closure's cells: by themselves, in tuples and lists, in functions that it calls."""
+    found: list[Array] = []
     for cell in closure:
         try:
             content = cell.cell_contents
         except ValueError:  # the variable is set later, or was deleted
             continue
-        kind = type(content)
-        if kind is _ndarray:
-            captured: Sequence[Any] = (content,)
-        elif kind is tuple or kind is list:
-            captured = [each for each in content if type(each) is _ndarray]
-        else:
-            continue
-        for array in captured:
-            for tensor in tensors:
-                if isinstance(tensor, Tensor) and (tensor.data is array or _shares(array, tensor.data)):
-                    if saved is None:
-                        saved = []
-                    version = tensor._version[0]
-                    saved.append((version, version[0]))
-                    break
-    return saved
+        if type(content) is _ndarray:
+            found.append(content)
+        elif isinstance(content, tuple | list):
+            found.extend([each for each in content if type(each) is _ndarray])
+        elif nested and type(content) is FunctionType and content.__closure__:
+            found.extend(_captured(content.__closure__, False))
+    return found
+
+
+def _saved(closure: Sequence[Any], tensors: Sequence[Any]) -> Saved | None:
+    """Version counters, as they stand now, of the Tensors whose memory the closure captured."""
+    saved: Saved = []
+    for array in _captured(closure):
+        for tensor in tensors:
+            if isinstance(tensor, Tensor) and (tensor.data is array or _shares(array, tensor.data)):
+                version = tensor._version[0]
+                saved.append((version, version[0]))
+                break
+    return saved or None
 
 
 def _shares(array: Array, data: Array) -> bool:

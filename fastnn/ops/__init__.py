@@ -15,6 +15,7 @@ from .conv import *
 from .copy import *
 from .create import *
 from .dropout import *
+from .einsum import *
 from .elementwise import *
 from .extreme import *
 from .index import *

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.autograd import OPS
-from tests.cases import OpCase, normal
+from tests.cases import Array, OpCase, normal
 
 
 def _row(label: str, op: str, shape: tuple[int, ...], args: tuple[Any, ...], reference: Any, **more: Any) -> OpCase:
@@ -27,6 +27,10 @@ def _many(label: str, op: str, shapes: list[tuple[int, ...]], options: dict[str,
         return tuple(normal(rng, *shape, dtype=dtype) for shape in shapes), options
 
     return OpCase(label, op, sample, reference, kernel=False, linear=tuple(range(len(shapes))))
+
+
+def _einsum(*arrays: Array, equation: str) -> Array:
+    return np.asarray(np.einsum(equation, *arrays))
 
 
 CASES = [
@@ -93,6 +97,11 @@ CASES = [
     _row("to", "to", (2, 3), (np.float64,), lambda x: x, batch=(0,), dtypes=("float64",)),
     _many("cat", "cat", [(2, 3), (2, 1), (2, 4)], {"dim": 1}, lambda *x, dim: np.concatenate(x, dim)),
     _many("cat-last", "cat", [(2, 3, 2), (2, 3, 1)], {"dim": -1}, lambda *x, dim: np.concatenate(x, dim)),
+    _many("einsum", "einsum", [(2, 3, 4), (4, 5), (2, 5)], {"equation": "bij,jk,bk->ib"}, _einsum),
+    _many("einsum-implicit", "einsum", [(2, 3), (3, 4)], {"equation": "ji,ik"}, _einsum),
+    _many("einsum-diagonal", "einsum", [(3, 3, 2), (3, 4)], {"equation": "iij,ik->jk"}, _einsum),
+    _many("einsum-free", "einsum", [(3, 2), (4,)], {"equation": "ij,k->i"}, _einsum),
+    _many("einsum-dots", "einsum", [(2, 1, 3), (5, 3, 4)], {"equation": "...j,...jk->...k"}, _einsum),
     _many("stack", "stack", [(2, 3)] * 3, {"dim": 1}, lambda *x, dim: np.stack(x, dim)),
     _many("stack-last", "stack", [(2, 3)] * 2, {"dim": -1}, lambda *x, dim: np.stack(x, dim)),
 ]

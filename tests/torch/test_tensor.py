@@ -101,6 +101,11 @@ _EXPRESSIONS: dict[str, Callable[..., Any]] = {
     "logical": lambda x, y, i, m: m.stack(
         [x.gt(0).all().double(), (x > 1).any().double(), m.count_nonzero(x > 0).double()]
     ),
+    "einsum": lambda x, y, i, m: (
+        m.einsum("ijk,ijl->kl", x, y) + m.einsum("bij,bkj,kl->", x, y, x[:, 0, 1:].T @ x[:, 0, 1:])
+    ),
+    "einsum-dots": lambda x, y, i, m: m.einsum("...j,...j", x, y[:1]) + m.einsum("a...,b...->b", x, y)[:, None],
+    "einsum-diagonal": lambda x, y, i, m: m.einsum("iij->j", x[:, :3]) * m.einsum("ij,ii->j", x[0, :3], y[0, :3, :3]),
     "cumsum": lambda x, y, i, m: x.cumsum(1) + m.cumsum(y, dim=-1),
     "sort": lambda x, y, i, m: x.sort(1, descending=True).values * y + x.topk(2, dim=1)[0].sum() + x.sort().indices,
     "reshape": lambda x, y, i, m: x.reshape(4, -1).view(15, 4).flatten().unflatten(0, (5, 12)) @ y.reshape(12, 5),
