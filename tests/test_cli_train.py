@@ -113,7 +113,7 @@ def test_killed_in_the_second_epoch_and_resumed(uninterrupted, tmp_path):
     assert "resumed after step" in out
     assert tensors(run) == tensors(uninterrupted)
     records = [
-        [{k: v for k, v in json.loads(line).items() if "second" not in k} for line in path.open()]
+        [{k: v for k, v in json.loads(line).items() if "second" not in k} for line in path.read_text().splitlines()]
         for path in (run / "metrics.jsonl", uninterrupted / "metrics.jsonl")
     ]
     assert records[0] == records[1]

@@ -26,6 +26,15 @@ from fastnn.train import (
 ROWS, BATCH = 200, 64
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """These networks are too small for two, which on a busy machine would wait for each other."""
+    before = fastnn.get_num_threads()
+    fastnn.set_num_threads(1)
+    yield
+    fastnn.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def images():
     train, test = data.load("digits")

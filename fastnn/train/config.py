@@ -188,9 +188,11 @@ class DataFacts:
         if set(values) != set(names):
             raise ValueError(f"DataFacts.from_dict: expected {', '.join(names)}, got {', '.join(values)}")
         return cls(
-            *(int(values[name]) for name in ("height", "width", "channels")),
-            tuple(str(name) for name in values["classes"]),
-            int(values["rows"]),
-            tuple(float(mean) for mean in values["mean"]),
-            tuple(float(std) for std in values["std"]),
+            height=int(values["height"]),
+            width=int(values["width"]),
+            channels=int(values["channels"]),
+            classes=tuple(str(name) for name in values["classes"]),
+            rows=int(values["rows"]),
+            mean=tuple(float(mean) for mean in values["mean"]),
+            std=tuple(float(std) for std in values["std"]),
         )

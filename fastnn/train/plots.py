@@ -34,6 +34,7 @@ class Plots(Callback):
         dataset: the test images.
         loader: its rows in order, as the network wants them.
         rates: what the curve of the learning rate is drawn from; None draws that of each epoch.
+        train_loss: what to call the training loss, if it is another one than the test loss.
     """
 
     def __init__(
@@ -42,16 +43,17 @@ class Plots(Callback):
         dataset: ImageDataset,
         loader: Batches,
         rates: LearningRateMonitor | None = None,
+        train_loss: str = "train",
     ) -> None:
         self.folder = Path(folder)
-        self.dataset, self.loader, self.rates = dataset, loader, rates
+        self.dataset, self.loader, self.rates, self.train_loss = dataset, loader, rates, train_loss
         self.notice: str | None = None
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if not trainer.history:
             return
         try:
-            plot_curves(self.folder / CURVES_FILE, trainer.history, self.rates)
+            plot_curves(self.folder / CURVES_FILE, trainer.history, self.rates, self.train_loss)
             scores = predict(trainer.model, self.loader)
             plot_mistakes(self.folder / MISTAKES_FILE, self.dataset, scores)
         except ImportError as error:
@@ -59,7 +61,10 @@ class Plots(Callback):
 
 
 def plot_curves(
-    path: str | Path, history: Sequence[Mapping[str, Any]], rates: LearningRateMonitor | None = None
+    path: str | Path,
+    history: Sequence[Mapping[str, Any]],
+    rates: LearningRateMonitor | None = None,
+    train_loss: str = "train",
 ) -> None:
     """Draw loss, accuracy and learning rate of a training as PNG.
 
@@ -67,6 +72,7 @@ def plot_curves(
         path: the file.
         history: records of epochs, as `Trainer.history` has them.
         rates: learning rates by step; by default those of the records.
+        train_loss: what to call the training loss, if it is another one than the test loss.
 
     Raises:
         ImportError: without matplotlib.
@@ -79,7 +85,8 @@ def plot_curves(
         for axes, kind, scale in ((loss, "loss", 1.0), (accuracy, "accuracy", 100.0)):
             if f"{name}_{kind}" in history[0]:
                 values = [scale * record[f"{name}_{kind}"] for record in history]
-                axes.plot(epochs, values, color=colour, label=name, marker=".", markersize=5, linewidth=1.5)
+                label = train_loss if (name, kind) == ("train", "loss") else name
+                axes.plot(epochs, values, color=colour, label=label, marker=".", markersize=5, linewidth=1.5)
     last = history[-1]
     loss.set(title="Loss", xlabel="epoch", ylim=(0, None))
     accuracy.set(title="Accuracy in per cent", xlabel="epoch")

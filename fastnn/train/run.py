@@ -117,12 +117,14 @@ class Run:
         total = config.epochs * len(self.train_loader)
         rates = LearningRateMonitor(every=-(-total // _RATES_KEPT))
         self._progress = Progress()
-        self._plots = Plots(self.folder, self.test_data, self.test_loader, rates)
+        smoothing = config.label_smoothing
+        label = f"train (label smoothing {smoothing:g})" if smoothing else "train"
+        self._plots = Plots(self.folder, self.test_data, self.test_loader, rates, label)
         checkpoints = Checkpoints(self.folder / CHECKPOINTS, every_steps=config.checkpoint_every, config=asdict(config))
         return Trainer(
             self.model,
             optimizer,
-            CrossEntropyLoss(label_smoothing=config.label_smoothing),
+            CrossEntropyLoss(label_smoothing=smoothing),
             make_schedule(config, optimizer, len(self.train_loader)),
             [rates, MetricsWriter(self.folder / METRICS_FILE), checkpoints, self._progress, self._plots],
             schedule_every="step",
