@@ -92,6 +92,28 @@ def test_grad_of_the_seed_is_a_copy() -> None:
     assert x.grad.tolist() == [1.0, 2.0]
 
 
+def test_fresh_gradients_are_taken_over_and_summed_without_copies() -> None:
+    made: list[int] = []
+
+    @op
+    def fresh(x: Array) -> tuple[Array, Backward]:
+        def backward(dy: Array, needs: tuple[bool, ...]) -> list[Array]:
+            dx = dy * 2
+            made.append(dx.ctypes.data)
+            return [dx]
+
+        return x + 0, backward
+
+    try:
+        x = _leaf(1.0, 2.0)
+        (fresh(x) + fresh(x) + fresh(x)).sum().backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [6.0, 6.0]
+        assert x.grad.data.ctypes.data == made[0]
+    finally:
+        del OPS["fresh"]
+
+
 def test_gradients_have_the_memory_layout_of_the_leaf() -> None:
     x = Tensor(np.ones((2, 4, 4, 3)).transpose(0, 3, 1, 2), requires_grad=True)
     (x * 2).sum().backward()
