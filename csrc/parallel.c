@@ -10,6 +10,8 @@
  * a few times that is done faster by the caller alone. */
 #define GRAIN_NS 10000.0
 
+#define CHUNKS_PER_THREAD 8
+
 static int thread_count = 1;
 
 bool fnn_has_openmp(void)
@@ -96,7 +98,10 @@ void fnn_parallel_dynamic(int64_t tasks, int width, fnn_task *task, void *contex
         return;
     }
 #ifdef _OPENMP
-#pragma omp parallel for num_threads(width) schedule(dynamic, 1)
+    /* A few neighbouring tasks at a time: what one has fetched, the next one reads. */
+    int64_t chunk = tasks / ((int64_t)width * CHUNKS_PER_THREAD);
+    chunk = chunk < 1 ? 1 : chunk;
+#pragma omp parallel for num_threads(width) schedule(dynamic, chunk)
     for (int64_t i = 0; i < tasks; i++)
         task(context, i, omp_get_thread_num());
 #endif

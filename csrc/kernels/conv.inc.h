@@ -95,7 +95,7 @@ static void KERNEL(planar_turn)(int64_t channels, int64_t pixels, const real *in
 }
 
 /* col[x * col_step + r * run + i] = rows[r * row + x * step + i], i < run, for x < pixels and r < taps: whole vectors are
- * stored, each overwriting what the one before wrote beyond its run. */
+ * read and stored, each overwriting what the one before left beyond its run. */
 static void KERNEL(planar_gather)(int64_t pixels, int64_t taps, int64_t run, const real *rows, int64_t row, int64_t step,
                                   real *col, int64_t col_step)
 {
@@ -104,6 +104,6 @@ static void KERNEL(planar_gather)(int64_t pixels, int64_t taps, int64_t run, con
             const real *from = rows + r * row + x * step;
             real *to = col + x * col_step + r * run;
             for (int64_t i = 0; i < run; i += VL)
-                v_store(to + i, i + VL <= run ? v_load(from + i) : v_load_n(from + i, run - i));
+                v_store(to + i, v_load(from + i));
         }
 }

@@ -65,6 +65,17 @@ static void direct_row(const direct_plan *d, const fnn_tile *tile, const real *a
     }
 }
 
+/* Asks for the image rows of the next band, or the next image's first: they lie behind those that this task has copied,
+ * and are the next task's, mostly on the same thread. One share with every output row. */
+static void direct_fetch_next(const direct_plan *d, const real *image, int64_t y0, int64_t y1, int64_t oy)
+{
+    int64_t row = d->iw * d->ic, behind = min_int((y1 - 1) * d->stride_y - d->pad_y + d->r, d->ih);
+    const real *next = image + (behind + (oy - y0) * d->stride_y) * row;
+    const real *end = d->in + d->n * d->ih * row;
+    for (int64_t i = 0; i < d->stride_y * row && next + i < end; i += 64 / (int64_t)sizeof(real))
+        __builtin_prefetch(next + i, 0, 2);
+}
+
 static void direct_task(void *context, int64_t index, int thread)
 {
     const direct_plan *d = context;
@@ -86,6 +97,8 @@ static void direct_task(void *context, int64_t index, int thread)
         int cols = (int)min_int(d->width, d->oc - k);
         const real *b = d->packed + panel * d->r * tile.b_run;
         for (int64_t oy = y0; oy < y1; oy++) {
+            if (panel == 0)
+                direct_fetch_next(d, image, y0, y1, oy);
             int64_t iy = oy * d->stride_y - d->pad_y;
             int64_t r0 = min_int(max_int(-iy, 0), d->r), r1 = max_int(min_int(d->r, d->ih - iy), r0);
             tile.runs = r1 - r0;

@@ -8,6 +8,8 @@
 #define GEMM_K_BLOCK 256   /* a panel of this depth stays in the first-level cache */
 #define GEMM_ROW_BLOCK 96  /* rows of a task: their part of A stays in the second-level cache */
 #define GEMM_SMALL_B 32768 /* reals of B that share the second-level cache with everything else */
+#define GEMM_SHORT 128      /* inner dimension up to which lower tiles, with less to set up and store, are faster */
+#define GEMM_SHORT_ROWS 8
 #define GEMM_IN_PLACE 512  /* columns of B, at most, to read it unpacked */
 #define GEMM_K_CHUNKS 16   /* partial products of a long inner dimension, at most */
 
@@ -50,6 +52,28 @@ static void gemm_tile(const gemm_plan *g, const fnn_tile *tile, int64_t i, int64
         K->gemm_rows(tile, g->a + i * g->a_row + p0, b, bias, c, (int)rows, cols, p0 > 0);
 }
 
+/* Asks for share `part` of `parts` of the rows of a matrix that the next block of products will read: the hardware does
+ * not foresee the jump, and from memory it would cost as much as the products. */
+static void gemm_fetch(const real *a, int64_t rows, int64_t row, int64_t row_step, int64_t part, int64_t parts)
+{
+    for (int64_t i = rows * part / parts; i < rows * (part + 1) / parts; i++)
+        for (int64_t j = 0; j < row; j += 64 / (int64_t)sizeof(real))
+            __builtin_prefetch(a + i * row_step + j, 0, 2);
+}
+
+static void gemm_fetch_next(const gemm_plan *g, int64_t i0, int64_t i1, int64_t p0, int64_t part, int64_t parts)
+{
+    int64_t p1 = p0 + GEMM_K_BLOCK, depth = min_int(GEMM_K_BLOCK, g->k - p1);
+    if (depth > 0 && g->a_transposed)
+        gemm_fetch(g->a + p1 * g->a_row + i0, depth, i1 - i0, g->a_row, part, parts);
+    else if (depth > 0)
+        gemm_fetch(g->a + i0 * g->a_row + p1, i1 - i0, depth, g->a_row, part, parts);
+    else if (!g->a_transposed)
+        gemm_fetch(g->a + i1 * g->a_row, min_int(i1 - i0, g->m - i1), g->k, g->a_row, part, parts);
+    if (depth > 0 && g->in_place && i0 == 0)
+        gemm_fetch(g->b + p1 * g->b_row, depth, g->n, g->b_row, part, parts);
+}
+
 static void gemm_block_task(void *context, int64_t index, int thread)
 {
     gemm_plan *g = context;
@@ -63,10 +87,14 @@ static void gemm_block_task(void *context, int64_t index, int thread)
         tile.c_step = g->n;
         /* A small B stays in the cache: C is then written row by row. Else one panel of B stays. */
         bool rows_first = tile.k * (last - first) * g->width <= GEMM_SMALL_B;
-        int64_t tiles = ceil_div(i1 - i0, K->gemm_tile_rows), panels = last - first;
+        int64_t height = g->k <= GEMM_SHORT ? min_int(GEMM_SHORT_ROWS, K->gemm_tile_rows) : K->gemm_tile_rows;
+        int64_t tiles = ceil_div(i1 - i0, height), panels = last - first;
         for (int64_t at = 0; at < tiles * panels; at++) {
-            int64_t i = i0 + (rows_first ? at / panels : at % tiles) * K->gemm_tile_rows;
-            gemm_tile(g, &tile, i, min_int(i1 - i, K->gemm_tile_rows), first + (rows_first ? at % panels : at / tiles), p0);
+            if (first == 0)
+                gemm_fetch_next(g, i0, i1, p0, at, tiles * panels);
+            int64_t i = i0 + (rows_first ? at / panels : at % tiles) * height;
+            int64_t panel = first + (rows_first ? at % panels : at / tiles);
+            gemm_tile(g, &tile, i, min_int(i1 - i, height), panel, p0);
         }
     }
 }
