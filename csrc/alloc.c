@@ -15,11 +15,11 @@
 
 #define ALIGNMENT 64
 #define HUGE_PAGE ((size_t)2 << 20)
-#define STEPS 8                            /* classes per power of two */
+#define STEPS 8 /* classes per power of two */
 #define CLASSES (STEPS * 48)
-#define BORROW 4                           /* how many larger classes an empty one may take from */
-#define CACHE_LIMIT ((int64_t)2 << 30)     /* bytes kept at most; beyond it freed blocks go back at once */
-#define COLOURS 16                         /* start offsets of large blocks, 256 bytes apart */
+#define BORROW 4                       /* how many larger classes an empty one may take from */
+#define CACHE_LIMIT ((int64_t)2 << 30) /* bytes kept at most; beyond it freed blocks go back at once */
+#define COLOURS 16                     /* start offsets of large blocks, 256 bytes apart */
 #define COLOUR_STEP 256
 
 typedef struct header {
@@ -87,6 +87,12 @@ static header *from_cache(int class_index)
     }
     return NULL;
 }
+
+/* A fork copies the lock as it is, but not the thread that may hold it: the forking thread takes it first. */
+static void before_fork(void) { pthread_mutex_lock(&lock); }
+static void after_fork(void) { pthread_mutex_unlock(&lock); }
+
+__attribute__((constructor)) static void keep_forks_apart(void) { pthread_atfork(before_fork, after_fork, after_fork); }
 
 void *fnn_alloc(size_t bytes)
 {

@@ -73,8 +73,8 @@ const char *fnn_cpu_features(void)
     static char text[256];
     text[0] = 0;
 #if defined(__x86_64__)
-#define FNN_FEATURE(name)              \
-    if (__builtin_cpu_supports(name))  \
+#define FNN_FEATURE(name)             \
+    if (__builtin_cpu_supports(name)) \
         strcat(text, *text ? " " name : name);
     FNN_FEATURE("sse2")
     FNN_FEATURE("sse4.1")

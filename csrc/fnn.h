@@ -17,28 +17,28 @@ enum fnn_status { FNN_OK = 0, FNN_NO_MEMORY = 1 };
 #include "shapes.h"
 
 /* ---- processor: level (instruction set) and features ------------------------------------------------------ */
-int fnn_level_count(void);                   /* levels compiled in that this processor can run */
-const char *fnn_level_name(int index);       /* 0 is always "portable"; the last one is the best */
-int fnn_level(void);                         /* index of the level in use */
+int fnn_level_count(void);             /* levels compiled in that this processor can run */
+const char *fnn_level_name(int index); /* 0 is always "portable"; the last one is the best */
+int fnn_level(void);                   /* index of the level in use */
 void fnn_set_level(int index);
-const char *fnn_cpu_features(void);          /* space-separated names */
-int64_t fnn_cache_bytes(int level);          /* data cache size of level 1, 2 or 3; a guess if unknown */
+const char *fnn_cpu_features(void); /* space-separated names */
+int64_t fnn_cache_bytes(int level); /* data cache size of level 1, 2 or 3; a guess if unknown */
 
 /* ---- threads -------------------------------------------------------------------------------------------- */
 bool fnn_has_openmp(void);
 int fnn_num_threads(void);
-void fnn_set_num_threads(int count);         /* at least 1 */
-void fnn_after_fork_in_child(void);          /* the child of a fork runs single-threaded */
+void fnn_set_num_threads(int count); /* at least 1 */
+void fnn_after_fork_in_child(void);  /* the child of a fork runs single-threaded */
 
 /* ---- caching allocator ------------------------------------------------------------------------------------ */
 typedef struct {
     int64_t in_use, peak, cached, requests, misses; /* bytes, bytes, bytes, calls, calls that reached the system */
 } fnn_alloc_stats;
-void *fnn_alloc(size_t bytes);               /* 64-byte aligned, contents undefined; NULL when out of memory */
+void *fnn_alloc(size_t bytes); /* 64-byte aligned, contents undefined; NULL when out of memory */
 void fnn_free(void *block);
 void fnn_alloc_get_stats(fnn_alloc_stats *stats);
 void fnn_alloc_reset_peak(void);
-void fnn_alloc_trim(void);                   /* hand every cached block back to the system */
+void fnn_alloc_trim(void); /* hand every cached block back to the system */
 
 /* ---- the operations: three views of the one list in api.def ------------------------------------------------ */
 #define real float
@@ -56,9 +56,9 @@ void fnn_alloc_trim(void);                   /* hand every cached block back to 
 #define real void
 #define FNN_UNPAREN(...) __VA_ARGS__
 #define FNN_TYPED(params) (int dtype, FNN_UNPAREN params)
-#define FNN_API(name, params, args)                                  \
-    static inline int fnn_##name FNN_TYPED(params)                   \
-    {                                                                \
+#define FNN_API(name, params, args)                                              \
+    static inline int fnn_##name FNN_TYPED(params)                               \
+    {                                                                            \
         return dtype == FNN_F32 ? fnn_##name##_f32 args : fnn_##name##_f64 args; \
     }
 #include "api.def"

@@ -5,9 +5,9 @@
 
 #include "fnn.h"
 
-#define FNN_TABLE(type)                                                              \
-    int lanes;         /* reals in a vector */                                       \
-    int gemm_tile_rows;     /* the matrix-product tile: rows x (vectors * lanes) */  \
+#define FNN_TABLE(type)                                                         \
+    int lanes;          /* reals in a vector */                                 \
+    int gemm_tile_rows; /* the matrix-product tile: rows x (vectors * lanes) */ \
     int gemm_tile_vectors;
 
 #define real float

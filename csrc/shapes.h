@@ -89,8 +89,8 @@ typedef struct {
 typedef struct {
     void *w;
     const void *g;
-    void *state[3];   /* NULL where the method has none */
-    int64_t *step;    /* number of steps done, which a step counts up; NULL where the method has no state */
+    void *state[3]; /* NULL where the method has none */
+    int64_t *step;  /* number of steps done, which a step counts up; NULL where the method has no state */
     int64_t n, start;
     double factor[2]; /* what the driver derives from the options and the step for this step's kernel */
 } fnn_span;

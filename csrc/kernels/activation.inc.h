@@ -22,8 +22,8 @@ ALWAYS_INLINE void act_forward(act_value *value, int64_t n, const real *x, real 
 }
 
 /* dx[i] = dy[i] f'(x[i]); where f' is 0, a gradient of inf or NaN ends */
-ALWAYS_INLINE void act_backward(act_gradient *gradient, int64_t n, const real *dy, const real *saved, real *dx, double a,
-                                double b, double c)
+ALWAYS_INLINE void act_backward(act_gradient *gradient, int64_t n, const real *dy, const real *saved, real *dx,
+                                double a, double b, double c)
 {
     act_params p = {v_splat((real)a), v_splat((real)b), v_splat((real)c)};
     int64_t i = 0;
@@ -200,15 +200,15 @@ ALWAYS_INLINE vr erf_gradient(vr dy, vr x, act_params p)
     return dy * (real)1.12837916709551257390 * v_exp(-(x * x));
 }
 
-#define FNN_ACTIVATION(name, saves, work)                                                                         \
-    static void KERNEL(name##_fwd)(int64_t n, const real *x, real *y, double a, double b, double c)               \
-    {                                                                                                             \
-        act_forward(name##_value, n, x, y, a, b, c);                                                              \
-    }                                                                                                             \
-    static void KERNEL(name##_bwd)(int64_t n, const real *dy, const real *saved, real *dx, double a, double b,    \
-                                   double c)                                                                      \
-    {                                                                                                             \
-        act_backward(name##_gradient, n, dy, saved, dx, a, b, c);                                                    \
+#define FNN_ACTIVATION(name, saves, work)                                                                      \
+    static void KERNEL(name##_fwd)(int64_t n, const real *x, real *y, double a, double b, double c)            \
+    {                                                                                                          \
+        act_forward(name##_value, n, x, y, a, b, c);                                                           \
+    }                                                                                                          \
+    static void KERNEL(name##_bwd)(int64_t n, const real *dy, const real *saved, real *dx, double a, double b, \
+                                   double c)                                                                   \
+    {                                                                                                          \
+        act_backward(name##_gradient, n, dy, saved, dx, a, b, c);                                              \
     }
 #include "../activations.def"
 #undef FNN_ACTIVATION

@@ -94,10 +94,10 @@ static void KERNEL(planar_turn)(int64_t channels, int64_t pixels, const real *in
         }
 }
 
-/* col[x * col_step + r * run + i] = rows[r * row + x * step + i], i < run, for x < pixels and r < taps: whole vectors are
- * read and stored, each overwriting what the one before left beyond its run. */
-static void KERNEL(planar_gather)(int64_t pixels, int64_t taps, int64_t run, const real *rows, int64_t row, int64_t step,
-                                  real *col, int64_t col_step)
+/* col[x * col_step + r * run + i] = rows[r * row + x * step + i], i < run, for x < pixels and r < taps: whole vectors
+ * are read and stored, each overwriting what the one before left beyond its run. */
+static void KERNEL(planar_gather)(int64_t pixels, int64_t taps, int64_t run, const real *rows, int64_t row,
+                                  int64_t step, real *col, int64_t col_step)
 {
     for (int64_t x = 0; x < pixels; x++)
         for (int64_t r = 0; r < taps; r++) {

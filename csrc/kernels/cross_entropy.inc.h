@@ -3,8 +3,8 @@
  *   loss[r] = sum_c q[r, c] (log_sum[r] - d[r, c]),   d = x - max_c x,   log_sum = log sum_c exp(d)
  *   dx[r, c] = dy[r] (p[r, c] sum_k q[r, k] - q[r, c]),   p = exp(d) / sum_c exp(d)
  *
- * where q[r, c] = w[c] ((1 - s) t[r, c] + s / C): t is the target distribution or, given an index, 1 at that class; s is
- * the label smoothing and w the class weights. Both d and log_sum are of one sign, so nothing cancels, and the
+ * where q[r, c] = w[c] ((1 - s) t[r, c] + s / C): t is the target distribution or, given an index, 1 at that class; s
+ * is the label smoothing and w the class weights. Both d and log_sum are of one sign, so nothing cancels, and the
  * differences keep their digits however large the logits are. The forward pass leaves the maximum and 1 / sum of each
  * row, from which the backward pass has the probabilities again in one sweep. */
 
@@ -113,9 +113,9 @@ static void KERNEL(soft_cross_entropy_fwd)(int64_t rows, int64_t classes, const 
     }
 }
 
-static void KERNEL(soft_cross_entropy_bwd)(int64_t rows, int64_t classes, const real *dy, int64_t dy_step,
-                                           double scale, const real *x, const real *target, const real *weight,
-                                           double smoothing, const real *top, const real *inverse, real *dx)
+static void KERNEL(soft_cross_entropy_bwd)(int64_t rows, int64_t classes, const real *dy, int64_t dy_step, double scale,
+                                           const real *x, const real *target, const real *weight, double smoothing,
+                                           const real *top, const real *inverse, real *dx)
 {
     vr keep = v_splat((real)(1 - smoothing)), even = v_splat((real)(smoothing / (double)classes));
     for (int64_t r = 0; r < rows; r++, x += classes, target += classes, dx += classes) {

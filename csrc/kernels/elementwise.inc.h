@@ -1,5 +1,5 @@
-/* elementwise.inc.h - arithmetic on two arrays, on an array and a number, and on (rows, channels) and one value for each
- * channel; the operators are listed in binaries.def. Outputs may be the inputs themselves. */
+/* elementwise.inc.h - arithmetic on two arrays, on an array and a number, and on (rows, channels) and one value for
+ * each channel; the operators are listed in binaries.def. Outputs may be the inputs themselves. */
 
 typedef vr binary_function(vr a, vr b);
 
@@ -37,21 +37,21 @@ ALWAYS_INLINE void binary_columns(binary_function *op, int64_t rows, int64_t cha
         binary_arrays(op, channels, a, b, y);
 }
 
-#define FNN_BINARY(name)                                                                                          \
-    static void KERNEL(name##_arrays)(int64_t n, const real *a, const real *b, real *y)                           \
-    {                                                                                                             \
-        binary_arrays(name##_vectors, n, a, b, y);                                                                \
-    }                                                                                                             \
-    static void KERNEL(name##_number)(int64_t n, const real *a, double b, int number_first, real *y)              \
-    {                                                                                                             \
-        if (number_first)                                                                                         \
-            binary_number(name##_vectors, 1, n, a, (real)b, y);                                                   \
-        else                                                                                                      \
-            binary_number(name##_vectors, 0, n, a, (real)b, y);                                                   \
-    }                                                                                                             \
-    static void KERNEL(name##_columns)(int64_t rows, int64_t channels, const real *a, const real *b, real *y)     \
-    {                                                                                                             \
-        binary_columns(name##_vectors, rows, channels, a, b, y);                                                  \
+#define FNN_BINARY(name)                                                                                      \
+    static void KERNEL(name##_arrays)(int64_t n, const real *a, const real *b, real *y)                       \
+    {                                                                                                         \
+        binary_arrays(name##_vectors, n, a, b, y);                                                            \
+    }                                                                                                         \
+    static void KERNEL(name##_number)(int64_t n, const real *a, double b, int number_first, real *y)          \
+    {                                                                                                         \
+        if (number_first)                                                                                     \
+            binary_number(name##_vectors, 1, n, a, (real)b, y);                                               \
+        else                                                                                                  \
+            binary_number(name##_vectors, 0, n, a, (real)b, y);                                               \
+    }                                                                                                         \
+    static void KERNEL(name##_columns)(int64_t rows, int64_t channels, const real *a, const real *b, real *y) \
+    {                                                                                                         \
+        binary_columns(name##_vectors, rows, channels, a, b, y);                                              \
     }
 #include "../binaries.def"
 #undef FNN_BINARY

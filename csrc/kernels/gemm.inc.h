@@ -13,8 +13,8 @@
 #define GEMM_SHARE 3
 #define GEMM_POINTERS ((GEMM_ROWS + GEMM_SHARE - 1) / GEMM_SHARE)
 
-ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_columns, const fnn_tile *t,
-                              const real *a, const real *b, const real *bias, real *c, int cols, int accumulate)
+ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_columns, const fnn_tile *t, const real *a,
+                              const real *b, const real *bias, real *c, int cols, int accumulate)
 {
     vr sum[GEMM_ROWS][GEMM_VECTORS];
     const int64_t a_step = t->a_step, b_step = t->b_step;
@@ -69,12 +69,12 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
     }
 }
 
-#define GEMM_CASE(r)                                                                         \
-    case r:                                                                                  \
-        if (cols > VL)                                                                       \
-            gemm_block(r, GEMM_VECTORS, by_columns, t, a, b, bias, c, cols, accumulate);     \
-        else                                                                                 \
-            gemm_block(r, 1, by_columns, t, a, b, bias, c, cols, accumulate);                \
+#define GEMM_CASE(r)                                                                     \
+    case r:                                                                              \
+        if (cols > VL)                                                                   \
+            gemm_block(r, GEMM_VECTORS, by_columns, t, a, b, bias, c, cols, accumulate); \
+        else                                                                             \
+            gemm_block(r, 1, by_columns, t, a, b, bias, c, cols, accumulate);            \
         break;
 
 ALWAYS_INLINE void gemm_any_rows(const int by_columns, const fnn_tile *t, const real *a, const real *b,
@@ -156,7 +156,9 @@ ALWAYS_INLINE void transpose_block(const real *in, int64_t in_step, int in_rows,
     }
 #pragma GCC unroll 16
     for (int i = 0; i < VL; i++)
-        row[i] = i >= in_rows ? v_zero() : in_cols >= VL ? v_load(in + i * in_step) : v_load_n(in + i * in_step, in_cols);
+        row[i] = i >= in_rows    ? v_zero()
+                 : in_cols >= VL ? v_load(in + i * in_step)
+                                 : v_load_n(in + i * in_step, in_cols);
 #pragma GCC unroll 4
     for (int round = 1; round < VL; round *= 2) {
 #pragma GCC unroll 16
@@ -180,8 +182,8 @@ static void KERNEL(gemm_pack_transposed)(int64_t k, const real *b, int64_t b_ste
     for (int j = 0; j < width; j += VL)
         for (int64_t p = 0; p < k; p += VL) {
             int in_rows = cols - j < VL ? (cols - j > 0 ? cols - j : 0) : VL;
-            transpose_block(b + j * b_step + p, b_step, in_rows, k - p < VL ? (int)(k - p) : VL,
-                            panel + p * width + j, width, VL);
+            transpose_block(b + j * b_step + p, b_step, in_rows, k - p < VL ? (int)(k - p) : VL, panel + p * width + j,
+                            width, VL);
         }
 }
 

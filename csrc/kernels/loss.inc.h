@@ -22,10 +22,7 @@ ALWAYS_INLINE vr smooth_l1_loss(vr x, vr t, vr a)
     vr d = v_abs(x - t);
     return v_select(d < a, d * d / (a * 2), d - a * (real)0.5);
 }
-ALWAYS_INLINE vr smooth_l1_loss_slope(vr x, vr t, vr a)
-{
-    return v_min(v_splat(1), v_max(v_splat(-1), (x - t) / a));
-}
+ALWAYS_INLINE vr smooth_l1_loss_slope(vr x, vr t, vr a) { return v_min(v_splat(1), v_max(v_splat(-1), (x - t) / a)); }
 
 /* d^2 / 2 where |d| <= a, else a (|d| - a / 2) */
 ALWAYS_INLINE vr huber_loss(vr x, vr t, vr a)
@@ -108,19 +105,19 @@ ALWAYS_INLINE void loss_backward(loss_function *slope, int64_t n, const real *dy
     }
 }
 
-#define FNN_LOSS(name, work)                                                                                      \
-    static void KERNEL(name##_loss_fwd)(int64_t n, const real *x, const real *t, double a, real *y)               \
-    {                                                                                                             \
-        loss_each(name##_loss, n, x, t, a, y);                                                                    \
-    }                                                                                                             \
-    static void KERNEL(name##_loss_sum)(int64_t n, const real *x, const real *t, double a, double *total)         \
-    {                                                                                                             \
-        loss_total(name##_loss, n, x, t, a, total);                                                               \
-    }                                                                                                             \
-    static void KERNEL(name##_loss_bwd)(int64_t n, const real *dy, double scale, const real *x, const real *t,    \
-                                        double a, real *dx)                                                       \
-    {                                                                                                             \
-        loss_backward(name##_loss_slope, n, dy, scale, x, t, a, dx);                                              \
+#define FNN_LOSS(name, work)                                                                                   \
+    static void KERNEL(name##_loss_fwd)(int64_t n, const real *x, const real *t, double a, real *y)            \
+    {                                                                                                          \
+        loss_each(name##_loss, n, x, t, a, y);                                                                 \
+    }                                                                                                          \
+    static void KERNEL(name##_loss_sum)(int64_t n, const real *x, const real *t, double a, double *total)      \
+    {                                                                                                          \
+        loss_total(name##_loss, n, x, t, a, total);                                                            \
+    }                                                                                                          \
+    static void KERNEL(name##_loss_bwd)(int64_t n, const real *dy, double scale, const real *x, const real *t, \
+                                        double a, real *dx)                                                    \
+    {                                                                                                          \
+        loss_backward(name##_loss_slope, n, dy, scale, x, t, a, dx);                                           \
     }
 #include "../losses.def"
 #undef FNN_LOSS

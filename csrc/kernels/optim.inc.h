@@ -108,8 +108,7 @@ typedef struct {
     vr lr, rho, rest, eps;
 } adadelta_constants;
 
-ALWAYS_INLINE void adadelta_vector(const adadelta_constants *c, int64_t lanes, real *w, const real *g, real *s,
-                                   real *h)
+ALWAYS_INLINE void adadelta_vector(const adadelta_constants *c, int64_t lanes, real *w, const real *g, real *s, real *h)
 {
     vr wi = optim_load(w, lanes), gi = optim_effective(&c->gradient, optim_load(g, lanes), wi);
     vr hi = optim_load(h, lanes);
@@ -168,8 +167,11 @@ static void KERNEL(optim_rmsprop)(const fnn_span *span, int64_t first, int64_t n
     real *v = span->state[1] ? (real *)span->state[1] + first : NULL;
     real *m = span->state[2] ? (real *)span->state[2] + first : NULL;
     const real *g = (const real *)span->g + first;
-    const rmsprop_constants c = {optim_gradient_of(o->weight_decay, o->maximize), v_splat((real)o->lr),
-                                 v_splat((real)o->alpha), v_splat((real)(1 - o->alpha)), v_splat((real)o->eps),
+    const rmsprop_constants c = {optim_gradient_of(o->weight_decay, o->maximize),
+                                 v_splat((real)o->lr),
+                                 v_splat((real)o->alpha),
+                                 v_splat((real)(1 - o->alpha)),
+                                 v_splat((real)o->eps),
                                  v_splat((real)o->momentum)};
     int64_t i = 0;
     for (; i + VL <= n; i += VL)
@@ -178,9 +180,9 @@ static void KERNEL(optim_rmsprop)(const fnn_span *span, int64_t first, int64_t n
         rmsprop_vector(&c, n - i, w + i, g + i, s + i, v ? v + i : NULL, m ? m + i : NULL);
 }
 
-/* ---- Adam:  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w = shrink w - rate m / (root sqrt(v) + eps)
- *             with  rate = lr / (1 - beta1^t) = factor[0],  root = 1 / sqrt(1 - beta2^t) = factor[1];
- *             AMSGrad takes the largest v so far, x, for v under the root ---- */
+/* ---- Adam:  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w = shrink w - rate m / (root sqrt(v) +
+ * eps) with  rate = lr / (1 - beta1^t) = factor[0],  root = 1 / sqrt(1 - beta2^t) = factor[1]; AMSGrad takes the
+ * largest v so far, x, for v under the root ---- */
 
 typedef struct {
     optim_gradient gradient;

@@ -1,7 +1,7 @@
 /* reduce.inc.h - sums: of everything, of squares, along rows, down columns.
  *
- * Within SUM_RUN elements four vectors of partial sums are kept, which bounds the rounding error like pairwise summation
- * does; runs are added in double. The order depends on the number of elements alone. */
+ * Within SUM_RUN elements four vectors of partial sums are kept, which bounds the rounding error like pairwise
+ * summation does; runs are added in double. The order depends on the number of elements alone. */
 
 #define SUM_RUN 2048
 

@@ -88,7 +88,7 @@ ALWAYS_INLINE void softmax_columns(const int log, int64_t classes, int64_t step,
         vr last = log ? v_log(sum) : 1 / sum;
         for (int64_t c = 0; c < classes; c++)
             v_store_upto(y + c * step,
-                      log ? (v_load_upto(x + c * step, n) - top) - last : v_load_upto(y + c * step, n) * last, n);
+                         log ? (v_load_upto(x + c * step, n) - top) - last : v_load_upto(y + c * step, n) * last, n);
     }
 }
 
@@ -102,8 +102,8 @@ static void KERNEL(log_softmax_columns_fwd)(int64_t classes, int64_t step, int64
     softmax_columns(1, classes, step, width, x, y);
 }
 
-ALWAYS_INLINE void softmax_columns_backward(const int log, int64_t classes, int64_t step, int64_t width,
-                                            const real *dy, const real *y, real *dx)
+ALWAYS_INLINE void softmax_columns_backward(const int log, int64_t classes, int64_t step, int64_t width, const real *dy,
+                                            const real *y, real *dx)
 {
     for (int64_t j = 0; j < width; j += VL, dy += VL, y += VL, dx += VL) {
         int64_t n = width - j < VL ? width - j : VL;
@@ -125,8 +125,8 @@ static void KERNEL(softmax_columns_bwd)(int64_t classes, int64_t step, int64_t w
     softmax_columns_backward(0, classes, step, width, dy, y, dx);
 }
 
-static void KERNEL(log_softmax_columns_bwd)(int64_t classes, int64_t step, int64_t width, const real *dy,
-                                            const real *y, real *dx)
+static void KERNEL(log_softmax_columns_bwd)(int64_t classes, int64_t step, int64_t width, const real *dy, const real *y,
+                                            real *dx)
 {
     softmax_columns_backward(1, classes, step, width, dy, y, dx);
 }

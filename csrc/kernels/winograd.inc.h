@@ -50,8 +50,10 @@ ALWAYS_INLINE void wino_at(const vr *m, const int step, vr *y, const int y_step)
 /* o[0..5] = A y[0..3], the adjoint */
 ALWAYS_INLINE void wino_a(const vr *y, const int step, vr *o, const int o_step)
 {
-    vr e1 = y[0] + v_splat(WINO_A2) * y[2 * step], q1 = v_splat(WINO_A) * y[step] + v_splat(WINO_A2 * WINO_A) * y[3 * step];
-    vr e2 = y[0] + v_splat(WINO_B2) * y[2 * step], q2 = v_splat(WINO_B) * y[step] + v_splat(WINO_B2 * WINO_B) * y[3 * step];
+    vr e1 = y[0] + v_splat(WINO_A2) * y[2 * step],
+       q1 = v_splat(WINO_A) * y[step] + v_splat(WINO_A2 * WINO_A) * y[3 * step];
+    vr e2 = y[0] + v_splat(WINO_B2) * y[2 * step],
+       q2 = v_splat(WINO_B) * y[step] + v_splat(WINO_B2 * WINO_B) * y[3 * step];
     o[0] = y[0];
     o[o_step] = e1 + q1;
     o[2 * o_step] = e1 - q1;
@@ -60,9 +62,9 @@ ALWAYS_INLINE void wino_a(const vr *y, const int step, vr *o, const int o_step)
     o[5 * o_step] = y[3 * step];
 }
 
-#define WINO_G0 ((real)1)                                               /* 1 / f(0),    f(0) = a^2 b^2 = 1 */
-#define WINO_GA ((real)(1.0 / (2 * (4.0 / 9) * (4.0 / 9 - 9.0 / 4))))   /* 1 / f(+-a) = 1 / 2a^2(a^2 - b^2) */
-#define WINO_GB ((real)(1.0 / (2 * (9.0 / 4) * (9.0 / 4 - 4.0 / 9))))   /* 1 / f(+-b) */
+#define WINO_G0 ((real)1)                                             /* 1 / f(0),    f(0) = a^2 b^2 = 1 */
+#define WINO_GA ((real)(1.0 / (2 * (4.0 / 9) * (4.0 / 9 - 9.0 / 4)))) /* 1 / f(+-a) = 1 / 2a^2(a^2 - b^2) */
+#define WINO_GB ((real)(1.0 / (2 * (9.0 / 4) * (9.0 / 4 - 4.0 / 9)))) /* 1 / f(+-b) */
 
 /* o[0..5] = G g[0..2] */
 ALWAYS_INLINE void wino_g(const vr *g, const int step, vr *o, const int o_step)
@@ -81,7 +83,8 @@ ALWAYS_INLINE void wino_g(const vr *g, const int step, vr *o, const int o_step)
 ALWAYS_INLINE void wino_gt(const vr *o, const int step, vr *g, const int g_step)
 {
     vr sa = v_splat(WINO_GA) * (o[step] + o[2 * step]), ta = v_splat(WINO_GA * WINO_A) * (o[step] - o[2 * step]);
-    vr sb = v_splat(WINO_GB) * (o[3 * step] + o[4 * step]), tb = v_splat(WINO_GB * WINO_B) * (o[3 * step] - o[4 * step]);
+    vr sb = v_splat(WINO_GB) * (o[3 * step] + o[4 * step]),
+       tb = v_splat(WINO_GB * WINO_B) * (o[3 * step] - o[4 * step]);
     g[0] = (v_splat(WINO_G0) * o[0] + sa) + sb;
     g[g_step] = ta + tb;
     g[2 * g_step] = (v_splat(WINO_A2) * sa + v_splat(WINO_B2) * sb) + o[5 * step];
@@ -277,6 +280,6 @@ static void KERNEL(wino_products_grad)(int64_t blocks, int64_t tiles, const real
     fnn_tile tile = {.k = tiles, .runs = 1, .a_step = VL, .b_step = width, .c_step = s_step};
     for (int64_t xi = 0; xi < 36; xi++, d += WINO_GRAD_STEP * width, s += s_xi)
         for (int64_t c = 0; c < blocks * VL; c += PART)
-            KERNEL(gemm_cols)(&tile, v + (c / VL * 36 + xi) * WINO_GRAD_STEP * VL + c % VL, d, NULL, s + c * s_step, PART,
-                              (int)width, 1);
+            KERNEL(gemm_cols)(&tile, v + (c / VL * 36 + xi) * WINO_GRAD_STEP * VL + c % VL, d, NULL, s + c * s_step,
+                              PART, (int)width, 1);
 }

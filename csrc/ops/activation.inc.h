@@ -1,7 +1,8 @@
 /* activation.inc.h - pointwise activations, PReLU and softmax: tasks of about FLAT_BLOCK elements. */
 #include "../lists.h"
 
-#define FLAT_BLOCK 16384 /* elements of a task: 64 KB of each float array, so that a task's arrays share the L2 cache */
+#define FLAT_BLOCK 16384 /* elements of a task: 64 KB of each float array, so that a task's arrays share the L2 cache \
+                          */
 
 /* Rows in a task of about FLAT_BLOCK elements, a multiple of `multiple`. */
 static int64_t flat_rows(int64_t columns, int64_t multiple)
@@ -31,11 +32,11 @@ typedef struct {
 static void act_choose(act_call *call, int code)
 {
     switch (code) {
-#define FNN_ACTIVATION(name, saves, cost)  \
-    case FNN_ACTIVATION_##name:            \
-        call->fwd = K->name##_fwd;         \
-        call->bwd = K->name##_bwd;         \
-        call->work = cost;                 \
+#define FNN_ACTIVATION(name, saves, cost) \
+    case FNN_ACTIVATION_##name:           \
+        call->fwd = K->name##_fwd;        \
+        call->bwd = K->name##_bwd;        \
+        call->work = cost;                \
         break;
 #include "../activations.def"
 #undef FNN_ACTIVATION
@@ -115,8 +116,8 @@ int DRIVER(prelu_fwd)(int64_t rows, int64_t channels, const real *x, const real 
 
 int DRIVER(prelu_bwd)(int64_t rows, int64_t channels, const real *dy, const real *x, const real *w, real *dx, real *dw)
 {
-    prelu_call call = {.rows = rows, .channels = channels, .block = flat_rows(channels, 1), .x = x, .w = w, .dy = dy,
-                       .y = dx};
+    prelu_call call = {
+        .rows = rows, .channels = channels, .block = flat_rows(channels, 1), .x = x, .w = w, .dy = dy, .y = dx};
     int64_t tasks = ceil_div(rows, call.block);
     call.partial = fnn_alloc(sizeof(real) * (size_t)(tasks * channels));
     if (!call.partial)
@@ -188,7 +189,8 @@ int DRIVER(softmax_fwd)(bool log, int64_t outer, int64_t classes, int64_t inner,
     return softmax_run(&call, outer);
 }
 
-int DRIVER(softmax_bwd)(bool log, int64_t outer, int64_t classes, int64_t inner, const real *dy, const real *y, real *dx)
+int DRIVER(softmax_bwd)(bool log, int64_t outer, int64_t classes, int64_t inner, const real *dy, const real *y,
+                        real *dx)
 {
     softmax_call call = {.log = log, .classes = classes, .inner = inner, .x = y, .dy = dy, .y = dx};
     return softmax_run(&call, outer);

@@ -124,7 +124,8 @@ static int conv_depthwise_fwd(const fnn_conv_shape *s, const real *x, const real
 
 static depthwise_plan depthwise_phase_plan(const fnn_conv_shape *s, conv_phase y, conv_phase x)
 {
-    depthwise_plan p = {.s = s, .ih = s->out[1], .iw = s->out[2], .oh = y.count, .ow = x.count, .r = y.taps, .q = x.taps};
+    depthwise_plan p = {
+        .s = s, .ih = s->out[1], .iw = s->out[2], .oh = y.count, .ow = x.count, .r = y.taps, .q = x.taps};
     p.stride_y = p.stride_x = 1;
     p.pad_y = y.pad;
     p.pad_x = x.pad;
@@ -141,7 +142,8 @@ static int conv_depthwise_bwd_x(const fnn_conv_shape *s, const real *dy, const r
     int64_t phases = s->stride[1] * s->stride[2], taps = conv_taps(s), scratch = 0, *offset;
     for (int64_t i = 0; i < phases; i++)
         scratch = max_int(scratch, depthwise_phase_plan(s, conv_phase_of(s, 1, i / s->stride[2]),
-                                                        conv_phase_of(s, 2, i % s->stride[2])).scratch_reals);
+                                                        conv_phase_of(s, 2, i % s->stride[2]))
+                                       .scratch_reals);
     depthwise_plan room = {.s = s, .scratch_reals = scratch};
     int width = fnn_parallel_width(s->n, depthwise_work(s));
     real *weights = depthwise_workspace(&room, 0, width, &offset);

@@ -85,8 +85,8 @@ static void direct_task(void *context, int64_t index, int thread)
     const real *rows = image + first * d->row;
     if (d->copies) {
         real *scratch = d->scratch + thread * d->scratch_reals;
-        direct_copy_rows(image, d->ih, d->iw, d->ic, d->pad_x, d->row_pixels, first,
-                         (y1 - y0 - 1) * d->stride_y + d->r, scratch);
+        direct_copy_rows(image, d->ih, d->iw, d->ic, d->pad_x, d->row_pixels, first, (y1 - y0 - 1) * d->stride_y + d->r,
+                         scratch);
         rows = scratch;
     }
     fnn_tile tile = {.k = d->s * d->ic, .a_step = d->stride_x * d->ic, .a_run = d->row, .b_step = d->width};
@@ -108,10 +108,7 @@ static void direct_task(void *context, int64_t index, int thread)
     }
 }
 
-static void direct_run(direct_plan *d, int width)
-{
-    fnn_parallel_dynamic(d->n * d->bands, width, direct_task, d);
-}
+static void direct_run(direct_plan *d, int width) { fnn_parallel_dynamic(d->n * d->bands, width, direct_task, d); }
 
 static int64_t direct_packed_reals(const direct_plan *d) { return d->panels * d->width * d->r * d->s * d->ic; }
 
@@ -272,7 +269,7 @@ typedef struct {
 
 #define DIRECT_W_PARTIAL_REALS 262144 /* of all partial weight gradients together, as far as chunks allow */
 #define DIRECT_W_CHUNKS 16
-#define DIRECT_W_BAND_REALS 8192      /* of a panel of a band of dy: stays in the first-level cache */
+#define DIRECT_W_BAND_REALS 8192 /* of a panel of a band of dy: stays in the first-level cache */
 
 static void direct_w_cut(direct_w_plan *d)
 {
@@ -333,7 +330,8 @@ static void direct_w_task(void *context, int64_t index, int thread)
 {
     const direct_w_plan *d = context;
     const fnn_conv_shape *s = d->s;
-    int64_t chunk = index / d->groups, first = index % d->groups * d->group, last = min_int(first + d->group, d->panels);
+    int64_t chunk = index / d->groups, first = index % d->groups * d->group,
+            last = min_int(first + d->group, d->panels);
     real *dw = d->partial + chunk * d->partial_reals, *scratch = d->scratch + thread * d->scratch_reals;
     int64_t k0 = first * d->width, k1 = min_int(last * d->width, s->k);
     for (int64_t i = 0; i < conv_taps(s) * s->c; i++)

@@ -82,7 +82,8 @@ static void im2col_reorder_weights(const im2col_plan *p, const real *w, real *to
 
 /* The rows of y or dy of one group are k apart in their own matrix but s->k apart in memory: products write and read
  * a dense block, which is copied. */
-static void im2col_copy_block(int64_t rows, int64_t cols, const real *from, int64_t from_step, real *to, int64_t to_step)
+static void im2col_copy_block(int64_t rows, int64_t cols, const real *from, int64_t from_step, real *to,
+                              int64_t to_step)
 {
     for (int64_t i = 0; i < rows; i++, from += from_step, to += to_step)
         memcpy(to, from, sizeof(real) * (size_t)cols);

@@ -21,8 +21,8 @@ static void planar_cut(planar_plan *p)
 {
     p->width = (int64_t)K->gemm_tile_vectors * K->lanes;
     /* A tile may load past the last pixel, turning stores whole vectors. */
-    p->row = max_int(round_up(p->ow, p->width) + round_up(p->s, K->lanes),
-                     max_int(p->pad_x, 0) + round_up(p->iw, K->lanes));
+    p->row =
+        max_int(round_up(p->ow, p->width) + round_up(p->s, K->lanes), max_int(p->pad_x, 0) + round_up(p->iw, K->lanes));
     int64_t rows = max_int(PLANAR_BAND_REALS / (p->row * p->ic) - p->r, 0) + 1;
     p->bands = ceil_div(p->oh, min_int(rows, p->oh));
     p->band = ceil_div(p->oh, p->bands);

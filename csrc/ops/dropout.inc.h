@@ -21,7 +21,8 @@ static void dropout_task(void *context, int64_t index, int thread)
 
 int DRIVER(dropout)(int64_t n, const real *x, uint64_t seed, uint64_t stream, uint32_t threshold, double scale, real *y)
 {
-    dropout_call call = {.n = n, .x = x, .seed = seed, .stream = stream, .threshold = threshold, .scale = scale, .y = y};
+    dropout_call call = {
+        .n = n, .x = x, .seed = seed, .stream = stream, .threshold = threshold, .scale = scale, .y = y};
     int64_t tasks = ceil_div(n, FLAT_BLOCK);
     double work = flat_ns(n, 2, 0) + (double)n * FNN_NS_PER_WORD;
     fnn_parallel(tasks, fnn_parallel_width(tasks, work), dropout_task, &call);

@@ -14,11 +14,11 @@ typedef struct {
 static void binary_choose(binary_call *call, int code)
 {
     switch (code) {
-#define FNN_BINARY(name)                     \
-    case FNN_BINARY_##name:                  \
-        call->arrays = K->name##_arrays;     \
-        call->number = K->name##_number;     \
-        call->columns = K->name##_columns;   \
+#define FNN_BINARY(name)                   \
+    case FNN_BINARY_##name:                \
+        call->arrays = K->name##_arrays;   \
+        call->number = K->name##_number;   \
+        call->columns = K->name##_columns; \
         break;
 #include "../binaries.def"
 #undef FNN_BINARY

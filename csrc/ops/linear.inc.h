@@ -8,10 +8,10 @@
 #define GEMM_K_BLOCK 256   /* a panel of this depth stays in the first-level cache */
 #define GEMM_ROW_BLOCK 96  /* rows of a task: their part of A stays in the second-level cache */
 #define GEMM_SMALL_B 32768 /* reals of B that share the second-level cache with everything else */
-#define GEMM_SHORT 128      /* inner dimension up to which lower tiles, with less to set up and store, are faster */
+#define GEMM_SHORT 128     /* inner dimension up to which lower tiles, with less to set up and store, are faster */
 #define GEMM_SHORT_ROWS 8
-#define GEMM_IN_PLACE 512  /* columns of B, at most, to read it unpacked */
-#define GEMM_K_CHUNKS 16   /* partial products of a long inner dimension, at most */
+#define GEMM_IN_PLACE 512 /* columns of B, at most, to read it unpacked */
+#define GEMM_K_CHUNKS 16  /* partial products of a long inner dimension, at most */
 
 typedef struct {
     int64_t m, n, k;
@@ -43,7 +43,8 @@ static void gemm_tile(const gemm_plan *g, const fnn_tile *tile, int64_t i, int64
 {
     int64_t j = panel * g->width;
     int cols = (int)min_int(g->n - j, g->width);
-    const real *b = g->in_place ? g->b + p0 * g->b_row + j : g->packed + panel * g->width * round_up(g->k, K->lanes) + p0 * g->width;
+    const real *b = g->in_place ? g->b + p0 * g->b_row + j
+                                : g->packed + panel * g->width * round_up(g->k, K->lanes) + p0 * g->width;
     const real *bias = g->bias && p0 == 0 ? g->bias + j : NULL;
     real *c = g->c + i * g->n + j;
     if (g->a_transposed)

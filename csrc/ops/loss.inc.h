@@ -3,13 +3,13 @@
 typedef struct {
     int64_t rows, classes, block;
     const real *x;
-    const int64_t *target;   /* class indices, or */
-    const real *soft;        /* distributions */
+    const int64_t *target; /* class indices, or */
+    const real *soft;      /* distributions */
     const real *weight;
     double weight_sum, smoothing;
     int64_t ignored;
     real *loss, *counted, *top, *inverse;
-    double *partial;         /* forward: sums of loss and of counted, a pair a task */
+    double *partial; /* forward: sums of loss and of counted, a pair a task */
     const real *dy, *saved_top, *saved_inverse;
     int64_t dy_step;
     double scale;
@@ -53,8 +53,8 @@ static void cross_entropy_bwd_task(void *context, int64_t index, int thread)
                                   s->dx + at);
     else
         K->cross_entropy_bwd(rows, s->classes, s->dy + r * s->dy_step, s->dy_step, s->scale, s->x + at, s->target + r,
-                             s->weight, s->weight_sum, s->ignored, s->smoothing, s->saved_top + r,
-                             s->saved_inverse + r, s->dx + at);
+                             s->weight, s->weight_sum, s->ignored, s->smoothing, s->saved_top + r, s->saved_inverse + r,
+                             s->dx + at);
 }
 
 static int cross_entropy_forward(cross_entropy_call *s, double *sums)
@@ -80,9 +80,18 @@ int DRIVER(cross_entropy_fwd)(int64_t rows, int64_t classes, const real *x, cons
                               const real *weight, int64_t ignored, double smoothing, real *loss, real *top,
                               real *inverse, double *sums)
 {
-    cross_entropy_call call = {.rows = rows, .classes = classes, .x = x, .target = target, .soft = soft,
-                               .weight = weight, .weight_sum = weight_total(weight, classes), .smoothing = smoothing,
-                               .ignored = ignored, .loss = loss, .top = top, .inverse = inverse};
+    cross_entropy_call call = {.rows = rows,
+                               .classes = classes,
+                               .x = x,
+                               .target = target,
+                               .soft = soft,
+                               .weight = weight,
+                               .weight_sum = weight_total(weight, classes),
+                               .smoothing = smoothing,
+                               .ignored = ignored,
+                               .loss = loss,
+                               .top = top,
+                               .inverse = inverse};
     return cross_entropy_forward(&call, sums);
 }
 
@@ -90,11 +99,22 @@ int DRIVER(cross_entropy_bwd)(int64_t rows, int64_t classes, const real *dy, int
                               const real *x, const int64_t *target, const real *soft, const real *weight,
                               int64_t ignored, double smoothing, const real *top, const real *inverse, real *dx)
 {
-    cross_entropy_call call = {.rows = rows, .classes = classes, .block = flat_rows(classes, 16), .x = x,
-                               .target = target, .soft = soft, .weight = weight,
-                               .weight_sum = weight_total(weight, classes), .smoothing = smoothing,
-                               .ignored = ignored, .dy = dy, .dy_step = dy_step, .scale = scale, .saved_top = top,
-                               .saved_inverse = inverse, .dx = dx};
+    cross_entropy_call call = {.rows = rows,
+                               .classes = classes,
+                               .block = flat_rows(classes, 16),
+                               .x = x,
+                               .target = target,
+                               .soft = soft,
+                               .weight = weight,
+                               .weight_sum = weight_total(weight, classes),
+                               .smoothing = smoothing,
+                               .ignored = ignored,
+                               .dy = dy,
+                               .dy_step = dy_step,
+                               .scale = scale,
+                               .saved_top = top,
+                               .saved_inverse = inverse,
+                               .dx = dx};
     int64_t tasks = ceil_div(rows, call.block);
     fnn_parallel(tasks, fnn_parallel_width(tasks, flat_ns(rows * classes, 2, 1)), cross_entropy_bwd_task, &call);
     return FNN_OK;
@@ -117,12 +137,12 @@ typedef struct {
 static void loss_choose(loss_call *call, int code)
 {
     switch (code) {
-#define FNN_LOSS(name, cost)               \
-    case FNN_LOSS_##name:                  \
-        call->each = K->name##_loss_fwd;   \
-        call->total = K->name##_loss_sum;  \
-        call->bwd = K->name##_loss_bwd;    \
-        call->work = cost;                 \
+#define FNN_LOSS(name, cost)              \
+    case FNN_LOSS_##name:                 \
+        call->each = K->name##_loss_fwd;  \
+        call->total = K->name##_loss_sum; \
+        call->bwd = K->name##_loss_bwd;   \
+        call->work = cost;                \
         break;
 #include "../losses.def"
 #undef FNN_LOSS

@@ -92,8 +92,7 @@ int DRIVER(optim_rmsprop)(fnn_span *spans, int64_t count, const fnn_rmsprop *opt
 {
     for (int64_t i = 0; i < count; i++)
         ++*spans[i].step;
-    optim_step(spans, count, K->optim_rmsprop, options,
-               5 + 2 * (options->momentum != 0) + 2 * options->centered);
+    optim_step(spans, count, K->optim_rmsprop, options, 5 + 2 * (options->momentum != 0) + 2 * options->centered);
     return FNN_OK;
 }
 

@@ -1,7 +1,7 @@
 /* reduce.inc.h - sums. One partial for each block of the array, added in double in the order of the blocks. */
 
-#define SUM_TASK 32768  /* elements of a block */
-#define SUM_STRIP 512   /* columns of a block, at most */
+#define SUM_TASK 32768 /* elements of a block */
+#define SUM_STRIP 512  /* columns of a block, at most */
 
 typedef struct {
     bool squares;
