@@ -64,8 +64,7 @@ def library(name: str, sources: list[str], flags: list[str]) -> tuple[str, dict[
 
 CORE = ["csrc/alloc.c", "csrc/dispatch.c", "csrc/parallel.c", "csrc/ops/f32.c", "csrc/ops/f64.c"]
 LIBRARIES = [library("fastnn_core", CORE, THREADS)] + [
-    library(f"fastnn_{isa}", [f"csrc/isa/{isa}_f32.c", f"csrc/isa/{isa}_f64.c"], flags)
-    for isa, flags in LEVELS.items()
+    library(f"fastnn_{isa}", [f"csrc/isa/{isa}_f32.c", f"csrc/isa/{isa}_f64.c"], flags) for isa, flags in LEVELS.items()
 ]
 
 
@@ -115,7 +114,7 @@ extension = Extension(
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     extra_compile_args=FLAGS,
     extra_link_args=THREADS + LINK,
-    depends=HEADERS + glob.glob("fastnn/binding/*.pxi"),
+    depends=HEADERS + glob.glob("csrc/**/*.c", recursive=True) + glob.glob("fastnn/binding/*.pxi"),
 )
 
 setup(

@@ -15,7 +15,16 @@ from pathlib import Path
 
 from . import _C
 
-__all__ = ["cache_sizes", "features", "get_num_threads", "has_openmp", "level", "levels", "set_level", "set_num_threads"]
+__all__ = [
+    "cache_sizes",
+    "features",
+    "get_num_threads",
+    "has_openmp",
+    "level",
+    "levels",
+    "set_level",
+    "set_num_threads",
+]
 
 
 def features() -> list[str]:
@@ -82,13 +91,20 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
     try:
         limit, period = (root / "cpu.max").read_text().split()
         return math.inf if limit == "max" else float(limit) / float(period)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         pass
     try:
         limit_us = float((root / "cpu/cpu.cfs_quota_us").read_text())
         return limit_us / float((root / "cpu/cpu.cfs_period_us").read_text()) if limit_us > 0 else math.inf
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return math.inf
+
+
+def _allowed_threads() -> int:
+    """The least of the processors that this process may run on and, rounded up, its quota of them."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return max(1, math.ceil(quota)) if quota < processors else processors
 
 
 def _default_threads() -> int:
@@ -99,8 +115,7 @@ def _default_threads() -> int:
             return int(text)
         if text:
             warnings.warn(f"{name}={text!r} is not a thread count from 1 to 1024; ignored", stacklevel=2)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, math.ceil(_quota())) if math.isfinite(_quota()) else allowed)
+    return _allowed_threads()
 
 
 def _configure() -> None:
