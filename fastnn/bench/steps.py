@@ -152,9 +152,9 @@ class Result:
 
 
 class _Worker:
-    """A process that computes steps of one form."""
+    """A process that computes steps of one form. Whoever makes it closes it, whatever happens."""
 
-    def __init__(self, form: Form, task: Mapping[str, Any]) -> None:
+    def __init__(self, form: Form) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
         self.form = form
@@ -166,10 +166,14 @@ class _Worker:
             text=True,
             env={**os.environ, "PYTHONPATH": path},
         )
-        program = str(_WORKERS / f"{form.library}_steps.py")
-        self._send(json.dumps({**task, "program": program, "form": form.variant}))
         self.times: list[float] = []
+        self.values: tuple[float, ...] = ()
         self.peak_bytes = 0
+
+    def prepare(self, task: Mapping[str, Any]) -> None:
+        """Let it build the network and compute the first steps."""
+        program = str(_WORKERS / f"{self.form.library}_steps.py")
+        self._send(json.dumps({**task, "program": program, "form": self.form.variant}))
         self.values = tuple(float(value) for value in self._receive()["values"])
 
     def steps(self, count: int, limit: float) -> list[float]:
@@ -197,10 +201,7 @@ class _Worker:
     def close(self) -> None:
         """End the process."""
         self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
+        self.process.communicate()
 
 
 def run(network: Network, wanted: Sequence[Form], *, mode: str, threads: int, seconds: float) -> Result:
@@ -220,14 +221,15 @@ def run(network: Network, wanted: Sequence[Form], *, mode: str, threads: int, se
     with _task(network, mode, threads) as task, ExitStack() as stack:
         workers = []
         for form in wanted:
+            worker = _Worker(form)
+            stack.callback(worker.close)
             try:
-                worker = _Worker(form, task)
+                worker.prepare(task)
             except ChildProcessError as error:
                 if form.library == "fastnn":
                     raise ValueError(f"bench: {network.name}: {error}") from None
                 failures[form.name] = str(error)
                 continue
-            stack.callback(worker.close)
             workers.append(worker)
         _alternate(workers, seconds)
     steps = {w.form.name: Steps(tuple(w.times), w.values, w.peak_bytes) for w in workers}
