@@ -104,6 +104,13 @@ def test_rounds_end_when_the_time_is_spent() -> None:
     assert 9 <= len(timing.times) <= 12
 
 
+def test_disturbed_rows_get_more_time() -> None:
+    clock = Clock()
+    times = (0.1, 0.1, 0.5, *(1.0 - 0.002 * i for i in range(200)))
+    timing = timed(clock, {"a": clock.work("a", *times)}, 5.0)["a"]
+    assert 14 <= len(timing.times) <= 17
+
+
 def test_rounds_end_early_when_nothing_improves() -> None:
     clock = Clock()
     timing = timed(clock, {"a": clock.work("a", 0.001)}, 1000.0)["a"]

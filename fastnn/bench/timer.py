@@ -21,8 +21,12 @@ _MOST_ROUNDS = 400
 _PATIENCE = 25
 """Rounds without a better minimum of any work after which the rest of the time is not spent."""
 _GAIN = 0.995
-_SETTLE = 0.03
-"""Seconds for which threads of another library may still spin after its last call."""
+_DISTURBED = 1.5
+"""Median over minimum of a work above which something else must have been running."""
+_EXTENSION = 3
+"""How many times as long a disturbed row may take."""
+_SETTLE = 0.1
+"""Seconds for which threads of another library may still spin after its last call (OpenBLAS: 2^26 ticks)."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,8 @@ def measure(
 
     They take turns, so that whatever else the machine does meets all of them alike, and each round starts with
     another one. Each is called twice beforehand: once to warm up, once to see how many calls make a sample that the
-    clock resolves. Rounds end when the time is spent, or earlier when no minimum has improved for a while. The
-    garbage collector rests meanwhile.
+    clock resolves. Rounds end when the time is spent (three times as late while the machine is busy), or earlier when
+    no minimum has improved for a while. The garbage collector rests meanwhile.
 
     Args:
         works: what to call, by name.
@@ -144,7 +148,7 @@ def _in_turns(samplers: dict[str, _Sampler], seconds: float) -> dict[str, _Sampl
         sampler.calibrate()
     order = list(samplers.values())
     spent, rounds, idle = 0.0, 0, 0
-    while order and rounds < _MOST_ROUNDS and (rounds < _LEAST_ROUNDS or spent < seconds * len(order)):
+    while order and rounds < _MOST_ROUNDS and (rounds < _LEAST_ROUNDS or spent < _allowed(order, seconds)):
         better = [sampler.sample() for sampler in order]
         spent += sum(sampler.times[-1] * sampler.calls for sampler in order)
         order.append(order.pop(0))
@@ -153,6 +157,12 @@ def _in_turns(samplers: dict[str, _Sampler], seconds: float) -> dict[str, _Sampl
         if idle >= _PATIENCE:
             break
     return samplers
+
+
+def _allowed(samplers: list[_Sampler], seconds: float) -> float:
+    """Seconds that the rounds may take altogether: more when the machine is busy, for minima are then rare."""
+    disturbed = any(statistics.median(sampler.times) > _DISTURBED * sampler.best for sampler in samplers)
+    return seconds * len(samplers) * (_EXTENSION if disturbed else 1)
 
 
 def _by_itself(sampler: _Sampler, seconds: float) -> Timing:

@@ -51,7 +51,7 @@ def _elements(shape: Shape, direction: str) -> Case:
             }[direction]
         return works
 
-    name = f"dropout {'x'.join(map(str, shape))} {direction}"
+    name = f"elements {'x'.join(map(str, shape))} {direction}"
     return Case("dropout", name, 8.0 * prod(shape), "GB/s", build, comparable=False)
 
 
@@ -69,5 +69,5 @@ def _channels(shape: Shape) -> Case:
                 works[form] = partial(torch.nn.functional.dropout2d, tx, _P, True)
         return works
 
-    name = f"dropout2d {'x'.join(map(str, shape))} fwd"
+    name = f"channels {'x'.join(map(str, shape))} fwd"
     return Case("dropout", name, 8.0 * prod(shape), "GB/s", build, comparable=False)

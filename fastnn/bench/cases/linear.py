@@ -96,5 +96,5 @@ def _layer(layer: tuple[int, int, int], direction: str) -> Case:
             }[direction]
         return works
 
-    name = f"linear {rows}x{inputs} -> {outputs} {direction}"
+    name = f"layer {rows}x{inputs} -> {outputs} {direction}"
     return Case("linear", name, 2.0 * rows * inputs * outputs, "GFLOP/s", build)
