@@ -25,46 +25,61 @@ static im2col_plan im2col_cut(const fnn_conv_shape *s)
     im2col_plan p = {.s = s, .taps = conv_taps(s), .c = s->c / s->groups, .k = s->k / s->groups};
     p.depth = p.taps * p.c;
     int64_t pixels = conv_out_pixels(s);
-    p.block = min_int(max_int(IM2COL_BLOCK_REALS / max_int(p.depth, 1), 16), pixels);
+    p.block = max_int(IM2COL_BLOCK_REALS / max_int(p.depth, 1) / s->out[2], 1) * s->out[2]; /* whole rows */
+    p.block = min_int(p.block, pixels);
     p.blocks = ceil_div(pixels, p.block);
     return p;
 }
 
-/* Input index of output index `o` and tap index `t` along an axis, or -1 in the padding. */
-static inline int64_t im2col_source(const fnn_conv_shape *s, int axis, int64_t o, int64_t t)
+/* A stretch of output pixels [first, first + count) of one output row that sees the image through one tap: output pixel
+ * first + i sees image pixel `source + i * stride`. */
+typedef struct {
+    int64_t first, count, source;
+} im2col_stretch;
+
+/* What tap `t` sees of the output row that begins at pixel `o`; count is 0 where all of it is padding. */
+static im2col_stretch im2col_sees(const fnn_conv_shape *s, int64_t o, int64_t t)
 {
-    int64_t i = o * s->stride[axis] + t * s->dilation[axis] - s->pad[axis];
-    return i >= 0 && i < s->in[axis] ? i : -1;
+    int64_t row = o / s->out[2];
+    int64_t y = row % s->out[1] * s->stride[1] + t / s->kernel[2] % s->kernel[1] * s->dilation[1] - s->pad[1];
+    int64_t z = row / s->out[1] * s->stride[0] + t / (s->kernel[2] * s->kernel[1]) * s->dilation[0] - s->pad[0];
+    int64_t x = t % s->kernel[2] * s->dilation[2] - s->pad[2]; /* of output pixel 0 */
+    im2col_stretch stretch = {0, 0, 0};
+    if (y < 0 || y >= s->in[1] || z < 0 || z >= s->in[0] || x >= s->in[2])
+        return stretch;
+    stretch.first = x < 0 ? ceil_div(-x, s->stride[2]) : 0;
+    stretch.count = max_int(min_int(s->out[2], (s->in[2] - 1 - x) / s->stride[2] + 1) - stretch.first, 0);
+    stretch.source = (z * s->in[1] + y) * s->in[2] + x + stretch.first * s->stride[2];
+    return stretch;
 }
 
-/* The pixel of the image that output pixel `o` sees through tap `t`, or -1 in the padding. */
-static int64_t im2col_pixel(const fnn_conv_shape *s, int64_t o, int64_t t)
+/* Copies or adds `count` groups of c channels, `step` reals apart on either side. */
+static void im2col_move(bool add, int64_t count, int64_t c, const real *from, int64_t from_step, real *to,
+                        int64_t to_step)
 {
-    int64_t x = im2col_source(s, 2, o % s->out[2], t % s->kernel[2]);
-    int64_t y = im2col_source(s, 1, o / s->out[2] % s->out[1], t / s->kernel[2] % s->kernel[1]);
-    int64_t z = im2col_source(s, 0, o / (s->out[2] * s->out[1]), t / (s->kernel[2] * s->kernel[1]));
-    return x < 0 || y < 0 || z < 0 ? -1 : (z * s->in[1] + y) * s->in[2] + x;
+    for (int64_t i = 0; i < count; i++, from += from_step, to += to_step)
+        if (add)
+            for (int64_t j = 0; j < c; j++)
+                to[j] += from[j];
+        else
+            for (int64_t j = 0; j < c; j++)
+                to[j] = from[j];
 }
 
-static void im2col_gather(const im2col_plan *p, const real *image, int64_t first, int64_t count, real *col)
+/* Rows of output pixels [first, first + count), whole rows, of an image: gathers col, or scatters it back. */
+static void im2col_rows(const im2col_plan *p, bool scatter, real *image, int64_t first, int64_t count, real *col)
 {
-    for (int64_t o = first; o < first + count; o++)
-        for (int64_t t = 0; t < p->taps; t++, col += p->c) {
-            int64_t pixel = im2col_pixel(p->s, o, t);
-            if (pixel < 0)
-                memset(col, 0, sizeof(real) * (size_t)p->c);
+    const fnn_conv_shape *s = p->s;
+    if (!scatter)
+        memset(col, 0, sizeof(real) * (size_t)(count * p->depth));
+    for (int64_t o = first; o < first + count; o += s->out[2])
+        for (int64_t t = 0; t < p->taps; t++) {
+            im2col_stretch seen = im2col_sees(s, o, t);
+            real *at = col + (o - first + seen.first) * p->depth + t * p->c, *pixel = image + seen.source * s->c;
+            if (scatter)
+                im2col_move(true, seen.count, p->c, at, p->depth, pixel, s->stride[2] * s->c);
             else
-                memcpy(col, image + pixel * p->s->c, sizeof(real) * (size_t)p->c);
-        }
-}
-
-static void im2col_scatter(const im2col_plan *p, const real *col, int64_t first, int64_t count, real *image)
-{
-    for (int64_t o = first; o < first + count; o++)
-        for (int64_t t = 0; t < p->taps; t++, col += p->c) {
-            int64_t pixel = im2col_pixel(p->s, o, t);
-            if (pixel >= 0)
-                K->add_to(p->c, col, image + pixel * p->s->c);
+                im2col_move(false, seen.count, p->c, pixel, s->stride[2] * s->c, at, p->depth);
         }
 }
 
@@ -98,7 +113,7 @@ static void im2col_fwd_task(void *context, int64_t index, int thread)
     int64_t group = index % s->groups, block = index / s->groups % p->blocks, n = index / s->groups / p->blocks;
     int64_t first = block * p->block, count = min_int(p->block, conv_out_pixels(s) - first);
     real *col = p->scratch + thread * p->scratch_reals, *y = col + p->block * p->depth, *packed = y + p->block * p->k;
-    im2col_gather(p, p->in + n * conv_in_pixels(s) * s->c + group * p->c, first, count, col);
+    im2col_rows(p, false, (real *)p->in + n * conv_in_pixels(s) * s->c + group * p->c, first, count, col);
     gemm_plan g = {.m = count, .n = p->k, .k = p->depth, .a = col, .b = p->weights + group * p->k * p->depth, .c = y};
     g.a_row = g.b_row = p->depth;
     g.b_transposed = true;
@@ -158,7 +173,7 @@ static void im2col_bwd_x_task(void *context, int64_t n, int thread)
             g.packed = packed;
             gemm_cut(&g);
             gemm_run(&g, false);
-            im2col_scatter(p, col, first, count, image + group * p->c);
+            im2col_rows(p, true, image + group * p->c, first, count, col);
         }
 }
 
@@ -196,7 +211,7 @@ static void im2col_bwd_w_task(void *context, int64_t index, int thread)
         for (int64_t group = 0; group < s->groups; group++)
             for (int64_t first = 0; first < conv_out_pixels(s); first += p->block) {
                 int64_t count = min_int(p->block, conv_out_pixels(s) - first);
-                im2col_gather(p, p->in + n * conv_in_pixels(s) * s->c + group * p->c, first, count, col);
+                im2col_rows(p, false, (real *)p->in + n * conv_in_pixels(s) * s->c + group * p->c, first, count, col);
                 im2col_copy_block(count, p->k, p->grad + (n * conv_out_pixels(s) + first) * s->k + group * p->k, s->k,
                                   dy, p->k);
                 gemm_plan g = {.m = p->k, .n = p->depth, .k = count, .a = dy, .b = col, .c = product};

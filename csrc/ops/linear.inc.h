@@ -6,12 +6,13 @@
  * shape alone. */
 
 #define GEMM_K_BLOCK 256   /* a panel of this depth stays in the first-level cache */
-#define GEMM_ROW_BLOCK 96  /* rows of a task: their part of A stays in the second-level cache */
+#define GEMM_ROW_BLOCK 48  /* rows of a task: four tiles, and their part of A stays in the cache */
 #define GEMM_SMALL_B 32768 /* reals of B that share the second-level cache with everything else */
 #define GEMM_SHORT 128     /* inner dimension up to which lower tiles, with less to set up and store, are faster */
 #define GEMM_SHORT_ROWS 8
-#define GEMM_IN_PLACE 512 /* columns of B, at most, to read it unpacked */
-#define GEMM_K_CHUNKS 16  /* partial products of a long inner dimension, at most */
+#define GEMM_IN_PLACE 64 /* columns of B, at most, to read it unpacked: its rows fill whole sets of the cache */
+#define GEMM_TASKS 16    /* wanted, to share out evenly */
+#define GEMM_K_CHUNKS 16 /* partial products of a long inner dimension, at most */
 
 typedef struct {
     int64_t m, n, k;
@@ -107,7 +108,8 @@ static void gemm_cut(gemm_plan *g)
         g->width = K->lanes;
     g->panels = ceil_div(g->n, g->width);
     g->row_blocks = ceil_div(g->m, GEMM_ROW_BLOCK);
-    g->panel_groups = g->row_blocks >= 8 ? 1 : min_int(g->panels, ceil_div(8, max_int(g->row_blocks, 1)));
+    g->panel_groups =
+        g->row_blocks >= GEMM_TASKS ? 1 : min_int(g->panels, ceil_div(GEMM_TASKS, max_int(g->row_blocks, 1)));
     g->panels_per_group = ceil_div(g->panels, max_int(g->panel_groups, 1));
     g->panel_groups = ceil_div(g->panels, max_int(g->panels_per_group, 1));
     /* Rows of whole vectors, close enough together for the prefetcher, need no panels. */
