@@ -31,9 +31,9 @@ class Table:
     Example:
         >>> table = Table([Column("network", 10, text=True), Column("ms", 6)])
         >>> print(table.head())
-        network        ms
+        network         ms
         >>> print(table.line(["mlp", "1.25"]))
-        mlp          1.25
+        mlp           1.25
         >>> print(table.markdown([["mlp", "1.25"]]))
         | network | ms |
         |:---|---:|
