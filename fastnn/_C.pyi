@@ -105,12 +105,11 @@ POINTWISE_LOSSES: Mapping[str, int]
 
 def first_bad_target(labels: Ints, classes: int, ignored: int) -> int: ...
 def cross_entropy_fwd(
-    x: Reals, labels: Labels, weight: Reals | None, ignored: int, smoothing: float, loss: Reals, top: Reals,
-    inverse: Reals,
-) -> tuple[float, float]: ...  # fmt: skip
+    x: Reals, labels: Labels, weight: Reals | None, ignored: int, smoothing: float, left: Reals
+) -> tuple[float, float]: ...
 def cross_entropy_bwd(
-    dy: Reals, scale: float, x: Reals, labels: Labels, weight: Reals | None, ignored: int, smoothing: float, top: Reals,
-    inverse: Reals, dx: Reals,
+    dy: Reals, scale: float, x: Reals, labels: Labels, weight: Reals | None, ignored: int, smoothing: float,
+    left: Reals, dx: Reals,
 ) -> None: ...  # fmt: skip
 def pointwise_loss_fwd(code: int, x: Reals, t: Reals, y: Reals, a: float = 0) -> None: ...
 def pointwise_loss_sum(code: int, x: Reals, t: Reals, a: float = 0) -> float: ...

@@ -8,6 +8,7 @@ Names, argument order, defaults and semantics are PyTorch's where PyTorch has th
 # ruff: noqa: F403 - the modules of operations list their public names in __all__
 
 import importlib
+from typing import TYPE_CHECKING
 
 from . import autograd as autograd
 from . import cpu as cpu
@@ -60,16 +61,36 @@ short, int, long = int16, int32, int64
 bool = bool_
 
 _SUBMODULES = {
-    "bench", "cli", "data", "diagnose", "memory", "models", "nn", "optim", "profiler", "reference", "train",
+    "bench", "cli", "data", "diagnose", "memory", "models", "nn", "optim", "reference", "serialization", "train",
     "transforms",
 }  # fmt: skip
 _FUNCTIONS = {"save": "serialization", "load": "serialization"}
 
+if TYPE_CHECKING:
+    from . import bench as bench
+    from . import cli as cli
+    from . import data as data
+    from . import diagnose as diagnose
+    from . import memory as memory
+    from . import models as models
+    from . import nn as nn
+    from . import optim as optim
+    from . import reference as reference
+    from . import serialization as serialization
+    from . import train as train
+    from . import transforms as transforms
+    from .serialization import load as load
+    from .serialization import save as save
+else:
 
-def __getattr__(name: str) -> object:
-    """Import a submodule the first time it is used, so that `import fastnn` stays quick."""
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _FUNCTIONS:
-        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """Import a submodule the first time it is used, so that `import fastnn` stays quick."""
+        if name in _SUBMODULES:
+            return importlib.import_module(f"{__name__}.{name}")
+        if name in _FUNCTIONS:
+            return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """Every name, those included that are not imported yet."""
+        return sorted({*globals(), *_SUBMODULES, *_FUNCTIONS})

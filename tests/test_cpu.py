@@ -18,7 +18,7 @@ from tests.process import python
 needs_openmp = pytest.mark.skipif(not cpu.has_openmp(), reason="built without OpenMP")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     """Put level and threads back."""
     level, threads = cpu.level(), cpu.get_num_threads()
@@ -30,7 +30,7 @@ def _restored() -> Iterator[None]:
 # Levels
 
 
-def test_every_level_can_be_chosen_and_computes(_restored: None) -> None:
+def test_every_level_can_be_chosen_and_computes() -> None:
     assert cpu.levels()[0] == "portable"
     a = np.random.default_rng(0).standard_normal((33, 47))
     for level in cpu.levels():
@@ -90,7 +90,7 @@ def test_a_bad_thread_count_is_refused(count: Any) -> None:
 
 @needs_openmp
 @pytest.mark.parametrize("count", [1, 2, 3, 1024])
-def test_the_thread_count_can_be_set(count: int, _restored: None) -> None:
+def test_the_thread_count_can_be_set(count: int) -> None:
     fastnn.set_num_threads(count)
     assert fastnn.get_num_threads() == cpu.get_num_threads() == count
 

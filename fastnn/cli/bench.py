@@ -9,13 +9,13 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from ..bench import cli
+    from ..bench.cli import add_arguments as add
 
-    cli.add_arguments(parser)
+    add(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from ..bench import cli
+    from ..bench.cli import run as measure
 
-    return int(cli.run(args) or 0)
+    return measure(args)

@@ -94,6 +94,9 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
             broadcast. A letter that occurs twice in an operand picks its diagonal.
         operands: one tensor per group of subscripts, or one sequence of them.
 
+    Shape:
+        operands: a dimension per letter; the result has one for each letter after the arrow.
+
     Returns:
         a Tensor with the dimensions that the result names; products are summed over all others.
 

@@ -86,6 +86,9 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         dim: None for the largest of all; a dimension; or a second tensor, then this is `maximum`.
         keepdim: keep the reduced dimension with length 1.
 
+    Shape:
+        input (*) -> (); with `dim`, (*, L, *) -> values and indices (*, *), or (*, 1, *) if `keepdim`.
+
     Returns:
         a Tensor; with a dimension, a named tuple `(values, indices)`, the indices being those of the first
         largest element. The gradient goes to that element; without a dimension, elements that tie share it.
@@ -105,6 +108,9 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         input: values.
         dim: None for the smallest of all; a dimension; or a second tensor, then this is `minimum`.
         keepdim: keep the reduced dimension with length 1.
+
+    Shape:
+        input (*) -> (); with `dim`, (*, L, *) -> values and indices (*, *), or (*, 1, *) if `keepdim`.
 
     Returns:
         a Tensor; with a dimension, a named tuple `(values, indices)`, the indices being those of the first
@@ -127,6 +133,9 @@ def amax(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, B
         dim: dimension or dimensions to reduce, all by default.
         keepdim: keep them with length 1.
 
+    Shape:
+        input: any; the result has it without the reduced dimensions, or with 1 for each if `keepdim`.
+
     Raises:
         ValueError: if there are no elements.
     """
@@ -142,6 +151,9 @@ def amin(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, B
         input: values.
         dim: dimension or dimensions to reduce, all by default.
         keepdim: keep them with length 1.
+
+    Shape:
+        input: any; the result has it without the reduced dimensions, or with 1 for each if `keepdim`.
 
     Raises:
         ValueError: if there are no elements.
@@ -166,6 +178,9 @@ def argmax(input: Array, dim: int | None = None, keepdim: bool = False) -> tuple
         dim: dimension to search along; None for the flattened tensor.
         keepdim: keep the reduced dimension with length 1.
 
+    Shape:
+        input: any; the result has it without `dim`, or with 1 in its place if `keepdim`; () without `dim`.
+
     Raises:
         ValueError: if there are no elements.
     """
@@ -181,6 +196,9 @@ def argmin(input: Array, dim: int | None = None, keepdim: bool = False) -> tuple
         input: values.
         dim: dimension to search along; None for the flattened tensor.
         keepdim: keep the reduced dimension with length 1.
+
+    Shape:
+        input: any; the result has it without `dim`, or with 1 in its place if `keepdim`; () without `dim`.
 
     Raises:
         ValueError: if there are no elements.
@@ -221,6 +239,9 @@ def sort(input: Array, dim: int = -1, descending: bool = False, stable: bool = T
         descending: largest first.
         stable: accepted for PyTorch's sake; equal elements keep their order in any case.
 
+    Shape:
+        input: any; values and indices have the same.
+
     Returns:
         a named tuple `(values, indices)`.
     """
@@ -254,6 +275,9 @@ def topk(input: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool
         dim: dimension to search along.
         largest: False for the smallest elements.
         sorted: accepted for PyTorch's sake; the result is sorted in any case.
+
+    Shape:
+        input (*, L, *), L being `dim` -> values and indices (*, k, *)
 
     Returns:
         a named tuple `(values, indices)`.

@@ -47,6 +47,9 @@ def getitem(input: Array, key: Any) -> tuple[Array, Backward]:
         input: values.
         key: an index, arrays in place of Tensors.
 
+    Shape:
+        input: any; the result has NumPy's for the same key.
+
     Raises:
         IndexError: if a place is out of range or a mask has the wrong shape.
     """
@@ -358,8 +361,11 @@ def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
         input: values.
         as_tuple: give one vector per dimension, as an index, instead of one matrix.
 
+    Shape:
+        input: any -> (count, dimensions), or for `as_tuple` (count,) for each dimension.
+
     Returns:
-        an int64 Tensor (count, dimensions), or a tuple of vectors.
+        an int64 Tensor, or a tuple of them.
     """
     places = _nonzero(input)
     return tuple(places[:, i] for i in range(input.ndim)) if as_tuple else places

@@ -55,6 +55,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         tensors: at least one; their shapes agree in all dimensions but `dim`.
         dim: the dimension along which they are joined.
 
+    Shape:
+        each (*, L_i, *), L_i being `dim` -> (*, sum of L_i, *)
+
     Raises:
         ValueError: if there are none or the shapes do not agree.
     """
@@ -84,6 +87,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         tensors: at least one, of equal shapes.
         dim: place of the new dimension in the result.
 
+    Shape:
+        each (*) -> (*, number of tensors, *), with the new dimension at `dim`.
+
     Raises:
         ValueError: if there are none or the shapes differ.
     """
@@ -111,6 +117,9 @@ def split(input: Array, split_size_or_sections: Sizes, dim: int = 0) -> tuple[tu
         split_size_or_sections: the length of each piece, the last one being shorter if need be, or a sequence of
             lengths that add up to the dimension's.
         dim: dimension to cut along.
+
+    Shape:
+        input (*, L, *), L being `dim` -> pieces (*, L_i, *) whose lengths add up to L.
 
     Returns:
         a tuple of Tensors.
@@ -148,6 +157,9 @@ def split(input: Array, split_size_or_sections: Sizes, dim: int = 0) -> tuple[tu
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """A tensor cut into at most `chunks` pieces of equal length along a dimension, the last one may be shorter.
 
+    Shape:
+        input (*, L, *), L being `dim` -> pieces (*, ceil(L / chunks), *)
+
     Raises:
         ValueError: if `chunks` is not positive.
     """
@@ -164,6 +176,9 @@ def unbind(input: Array, dim: int = 0) -> tuple[tuple[Array, ...], Backward]:
     Args:
         input: values, at least one dimension.
         dim: the dimension to take apart.
+
+    Shape:
+        input (*, L, *), L being `dim` -> L tensors (*, *)
     """
     if input.ndim == 0:
         raise ValueError("unbind: expected at least one dimension")
@@ -188,6 +203,9 @@ def repeat(input: Array, *sizes: Sizes) -> tuple[Array, Backward]:
         input: values.
         sizes: how often along each dimension, one by one or as a sequence; at least as many as there are
             dimensions, further ones come in front.
+
+    Shape:
+        input (d1, ..., dn) and sizes (s1, ..., sn) -> (s1 d1, ..., sn dn)
 
     Raises:
         ValueError: if there are fewer numbers than dimensions.
@@ -221,6 +239,9 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
         mode: "constant" (a value), "reflect" (mirrored at the border element), "replicate" (the border element
             repeated) or "circular" (the other end).
         value: the constant, 0 by default.
+
+    Shape:
+        input (*, W) and pad (before, after) -> (*, before + W + after), and so on for the other dimensions.
 
     Raises:
         ValueError: if `pad` has an odd number of entries or more than two per dimension, the mode is unknown, or a

@@ -139,6 +139,9 @@ def bmm(input: Array, mat2: Array) -> Array:
 def dot(input: Array, other: Array) -> Array:
     """Inner product of two vectors of one length.
 
+    Shape:
+        input (n,), other (n,) -> ()
+
     Raises:
         ValueError: if an operand is not a vector, or the lengths differ.
     """

@@ -367,6 +367,9 @@ def all(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, No
         input: values.
         dim: dimension or dimensions to reduce, all by default.
         keepdim: keep them with length 1.
+
+    Shape:
+        input: any; the result has it without the reduced dimensions, or with 1 for each if `keepdim`.
     """
     return _all(input, axis=axes_of("all", dim, input.ndim), keepdims=keepdim), None
 
@@ -380,6 +383,9 @@ def any(input: Array, dim: Dim = None, keepdim: bool = False) -> tuple[Array, No
         input: values.
         dim: dimension or dimensions to reduce, all by default.
         keepdim: keep them with length 1.
+
+    Shape:
+        input: any; the result has it without the reduced dimensions, or with 1 for each if `keepdim`.
     """
     return _any(input, axis=axes_of("any", dim, input.ndim), keepdims=keepdim), None
 
@@ -392,5 +398,8 @@ def count_nonzero(input: Array, dim: Dim = None) -> tuple[Array, None]:
     Args:
         input: values.
         dim: dimension or dimensions to count over, all by default.
+
+    Shape:
+        input: any; the result has it without the dimensions counted over.
     """
     return _sum(input != 0, axis=axes_of("count_nonzero", dim, input.ndim), dtype=np.int64), None

@@ -62,6 +62,9 @@ def reshape(input: Array, *shape: Sizes) -> tuple[Array, Backward]:
         input: values.
         shape: lengths of the new dimensions, one by one or as a sequence; one may be -1 to be worked out.
 
+    Shape:
+        input: any; the result has `shape`.
+
     Raises:
         ValueError: if the numbers of elements differ.
     """
@@ -81,6 +84,9 @@ def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> tuple[Array,
         input: values.
         start_dim: first dimension to merge.
         end_dim: last dimension to merge.
+
+    Shape:
+        input (a, b, c, d) -> (a, b c, d) for `start_dim` 1 and `end_dim` 2.
 
     Raises:
         IndexError: if a dimension is out of range.
@@ -102,6 +108,9 @@ def unflatten(input: Array, dim: int, sizes: Sequence[int]) -> tuple[Array, Back
         input: values.
         dim: the dimension to split.
         sizes: lengths of the dimensions that replace it; one may be -1 to be worked out.
+
+    Shape:
+        input (a, b c, d) -> (a, b, c, d) for `dim` 1 and `sizes` (b, c).
 
     Raises:
         ValueError: if the numbers of elements differ.
@@ -133,6 +142,9 @@ def permute(input: Array, *dims: Sizes) -> tuple[Array, Backward]:
         input: values.
         dims: for each new dimension the old one, one by one or as a sequence.
 
+    Shape:
+        input (a, b, c) -> (c, a, b) for `dims` (2, 0, 1).
+
     Raises:
         ValueError: if `dims` is not a permutation of the dimensions.
     """
@@ -152,6 +164,9 @@ def transpose(input: Array, dim0: int, dim1: int) -> tuple[Array, Backward]:
         dim0: the one.
         dim1: the other.
 
+    Shape:
+        input (a, b, c) -> (c, b, a) for dimensions 0 and 2.
+
     Raises:
         IndexError: if a dimension is out of range.
     """
@@ -164,6 +179,9 @@ def transpose(input: Array, dim0: int, dim1: int) -> tuple[Array, Backward]:
 
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector or scalar as it is.
+
+    Shape:
+        input (m, n) -> (n, m)
 
     Raises:
         ValueError: if there are more than two dimensions.
@@ -181,6 +199,9 @@ def movedim(input: Array, source: Sizes, destination: Sizes) -> tuple[Array, Bac
         input: values.
         source: dimension or dimensions to move.
         destination: where each goes.
+
+    Shape:
+        input (a, b, c) -> (b, c, a) for `source` 0 and `destination` -1.
 
     Raises:
         ValueError: if the two have different lengths or name a dimension twice.
@@ -205,6 +226,9 @@ def squeeze(input: Array, dim: int | Sequence[int] | None = None) -> tuple[Array
         input: values.
         dim: dimension or dimensions to remove if their length is 1; all such by default.
 
+    Shape:
+        input (a, 1, b) -> (a, b)
+
     Raises:
         IndexError: if a dimension is out of range.
     """
@@ -222,6 +246,9 @@ def unsqueeze(input: Array, dim: int) -> tuple[Array, Backward]:
         input: values.
         dim: place of the new dimension in the result; negative ones count from its end.
 
+    Shape:
+        input (a, b) -> (a, 1, b) for `dim` 1.
+
     Raises:
         IndexError: if the place is out of range.
     """
@@ -236,6 +263,9 @@ def expand(input: Array, *sizes: Sizes) -> tuple[Array, Backward]:
     Args:
         input: values.
         sizes: the new shape, one by one or as a sequence; -1 keeps a length; dimensions may be added in front.
+
+    Shape:
+        input (\\*, 1, \\*) -> (\\*, size, \\*); the result has the shape `sizes`.
 
     Raises:
         ValueError: if the shape cannot be expanded to `sizes`.
@@ -271,6 +301,9 @@ def flip(input: Array, *dims: Sizes) -> tuple[Array, Backward]:
     Args:
         input: values.
         dims: the dimensions, one by one or as a sequence.
+
+    Shape:
+        input: any; the result has the same.
 
     Raises:
         IndexError: if a dimension is out of range.
@@ -361,6 +394,9 @@ def diag(input: Array, diagonal: int = 0) -> tuple[Array, Backward]:
     Args:
         input: a vector or a matrix.
         diagonal: which diagonal, 0 being the main one, positive ones above it.
+
+    Shape:
+        input (n,) -> (n + |diagonal|, n + |diagonal|); input (m, n) -> its diagonal as a vector.
 
     Raises:
         ValueError: if `input` is neither.

@@ -138,8 +138,8 @@ class SequentialLR(_Composed):
 class ChainedScheduler(_Composed):
     """Several schedules at once: each changes the rate that the one before it has set.
 
-    The rate is the base times the product of the factors; for a cosine with `eta_min` the rate moves towards
-    that minimum.
+    The rate is the base times the product of the factors, `lr(t) = lr * f1(t) * f2(t)`; for a cosine with
+    `eta_min` the rate moves towards that minimum.
 
     Args:
         schedulers: in order, of one optimiser.
