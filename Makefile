@@ -95,7 +95,9 @@ format: $(VENV)/.lint
 dev: $(VENV)/.test
 
 wheel: $(VENV)/.python
+	rm -rf dist
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+	$(BIN)/python scripts/check_wheel.py dist/*.whl
 
 clean:
 	rm -rf build dist *.egg-info .venv* .pytest_cache .mypy_cache .ruff_cache .hypothesis

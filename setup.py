@@ -93,7 +93,7 @@ def require_toolchain(compiler: list[str]) -> None:
 
 class BuildLibraries(build_clib):
     def build_libraries(self, libraries):  # type: ignore[no-untyped-def]
-        require_toolchain(list(getattr(self.compiler, "compiler", ["cc"])[:1]))
+        require_toolchain(list(getattr(self.compiler, "compiler", ["cc"])))
         build = super().build_libraries
         # The units of an instruction set take a compiler ten seconds each; longest first.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
