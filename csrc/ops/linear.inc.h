@@ -12,6 +12,9 @@
 #define GEMM_SHORT_ROWS 8
 #define GEMM_IN_PLACE 64 /* columns of B, at most, to read it unpacked: its rows fill whole sets of the cache */
 #define GEMM_TASKS 16    /* wanted, to share out evenly */
+#define GEMM_FAR 256     /* reals between rows of A, or a multiple: they share sets of the cache */
+#define GEMM_A_REALS (GEMM_ROW_BLOCK * (GEMM_K_BLOCK + 16))
+#define GEMM_FEW_ROWS 24 /* rows of C for which a packed B would be read too seldom to pay */
 #define GEMM_K_CHUNKS 16 /* partial products of a long inner dimension, at most */
 
 typedef struct {
@@ -25,6 +28,7 @@ typedef struct {
     int64_t width, panels, row_blocks, panel_groups, panels_per_group;
     bool in_place; /* B is read where it lies */
     real *packed;
+    real *a_block; /* GEMM_A_REALS per thread for a copy of a task's part of A, or NULL */
 } gemm_plan;
 
 static void gemm_pack_task(void *context, int64_t panel, int thread)
@@ -40,18 +44,35 @@ static void gemm_pack_task(void *context, int64_t panel, int thread)
         K->gemm_pack(g->k, g->b + j, g->b_row, cols, (int)g->width, to);
 }
 
-static void gemm_tile(const gemm_plan *g, const fnn_tile *tile, int64_t i, int64_t rows, int64_t panel, int64_t p0)
+/* One tile of C, rows [i, i + rows) of the task's part of A, which lies at `a`. */
+static void gemm_tile(const gemm_plan *g, const fnn_tile *tile, const real *a, int64_t i, int64_t rows, int64_t panel,
+                      int64_t p0)
 {
-    int64_t j = panel * g->width;
+    int64_t j = panel * g->width, depth = round_up(g->k, K->lanes);
     int cols = (int)min_int(g->n - j, g->width);
-    const real *b = g->in_place ? g->b + p0 * g->b_row + j
-                                : g->packed + panel * g->width * round_up(g->k, K->lanes) + p0 * g->width;
+    const real *b = g->in_place ? g->b + p0 * g->b_row + j : g->packed + panel * g->width * depth + p0 * g->width;
     const real *bias = g->bias && p0 == 0 ? g->bias + j : NULL;
     real *c = g->c + i * g->n + j;
     if (g->a_transposed)
-        K->gemm_cols(tile, g->a + i + p0 * g->a_row, b, bias, c, (int)rows, cols, p0 > 0);
+        K->gemm_cols(tile, a, b, bias, c, (int)rows, cols, p0 > 0);
     else
-        K->gemm_rows(tile, g->a + i * g->a_row + p0, b, bias, c, (int)rows, cols, p0 > 0);
+        K->gemm_rows(tile, a, b, bias, c, (int)rows, cols, p0 > 0);
+}
+
+/* A task's part of A for one block of k, rows [i0, i1): copied close together if its rows lie so far apart that they
+ * fall into the same sets of the cache. Sets the step between rows (or columns) in `tile`. */
+static const real *gemm_a_block(const gemm_plan *g, fnn_tile *tile, int64_t i0, int64_t i1, int64_t p0, int64_t panels,
+                                real *block)
+{
+    const real *a = g->a_transposed ? g->a + p0 * g->a_row + i0 : g->a + i0 * g->a_row + p0;
+    tile->a_step = g->a_row;
+    if (!block || panels < 2 || (!g->a_transposed && (panels < 4 || g->a_row % GEMM_FAR != 0)))
+        return a;
+    int64_t rows = g->a_transposed ? tile->k : i1 - i0, row = g->a_transposed ? i1 - i0 : tile->k;
+    tile->a_step = g->a_transposed ? GEMM_ROW_BLOCK : GEMM_K_BLOCK + 16;
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(block + i * tile->a_step, a + i * g->a_row, sizeof(real) * (size_t)row);
+    return block;
 }
 
 /* Asks for share `part` of `parts` of the rows of a matrix that the next block of products will read: the hardware does
@@ -82,21 +103,22 @@ static void gemm_block_task(void *context, int64_t index, int thread)
     int64_t i0 = index / g->panel_groups * GEMM_ROW_BLOCK, i1 = min_int(i0 + GEMM_ROW_BLOCK, g->m);
     int64_t first = index % g->panel_groups * g->panels_per_group;
     int64_t last = min_int(first + g->panels_per_group, g->panels);
-    (void)thread;
+    int64_t height = g->k <= GEMM_SHORT ? min_int(GEMM_SHORT_ROWS, K->gemm_tile_rows) : K->gemm_tile_rows;
+    int64_t tiles = ceil_div(i1 - i0, height), panels = last - first;
+    real *block = g->a_block ? g->a_block + thread * GEMM_A_REALS : NULL;
     for (int64_t p0 = 0; p0 < g->k; p0 += GEMM_K_BLOCK) {
-        fnn_tile tile = {.k = min_int(GEMM_K_BLOCK, g->k - p0), .runs = 1, .a_step = g->a_row};
+        fnn_tile tile = {.k = min_int(GEMM_K_BLOCK, g->k - p0), .runs = 1, .c_step = g->n};
         tile.b_step = g->in_place ? g->b_row : g->width;
-        tile.c_step = g->n;
+        const real *a = gemm_a_block(g, &tile, i0, i1, p0, panels, block);
+        int64_t row_step = g->a_transposed ? 1 : tile.a_step;
         /* A small B stays in the cache: C is then written row by row. Else one panel of B stays. */
-        bool rows_first = tile.k * (last - first) * g->width <= GEMM_SMALL_B;
-        int64_t height = g->k <= GEMM_SHORT ? min_int(GEMM_SHORT_ROWS, K->gemm_tile_rows) : K->gemm_tile_rows;
-        int64_t tiles = ceil_div(i1 - i0, height), panels = last - first;
+        bool rows_first = tile.k * panels * g->width <= GEMM_SMALL_B;
         for (int64_t at = 0; at < tiles * panels; at++) {
+            int64_t i = (rows_first ? at / panels : at % tiles) * height;
+            int64_t panel = first + (rows_first ? at % panels : at / tiles);
             if (first == 0)
                 gemm_fetch_next(g, i0, i1, p0, at, tiles * panels);
-            int64_t i = i0 + (rows_first ? at / panels : at % tiles) * height;
-            int64_t panel = first + (rows_first ? at % panels : at / tiles);
-            gemm_tile(g, &tile, i, min_int(i1 - i, height), panel, p0);
+            gemm_tile(g, &tile, a + i * row_step, i0 + i, min_int(i1 - i0 - i, height), panel, p0);
         }
     }
 }
@@ -113,7 +135,7 @@ static void gemm_cut(gemm_plan *g)
     g->panels_per_group = ceil_div(g->panels, max_int(g->panel_groups, 1));
     g->panel_groups = ceil_div(g->panels, max_int(g->panels_per_group, 1));
     /* Rows of whole vectors, close enough together for the prefetcher, need no panels. */
-    g->in_place = !g->b_transposed && g->n % K->lanes == 0 && g->n <= GEMM_IN_PLACE;
+    g->in_place = !g->b_transposed && g->n % K->lanes == 0 && (g->n <= GEMM_IN_PLACE || g->m <= GEMM_FEW_ROWS);
 }
 
 static int64_t gemm_packed_reals(const gemm_plan *g)
@@ -155,6 +177,7 @@ typedef struct {
     int64_t chunks, chunk; /* chunk: rows of k in each */
     real *partial;         /* chunks - 1 matrices; the first chunk writes C */
     real *packed;          /* one packed chunk of B per thread */
+    real *a_blocks;        /* one block of A per thread */
     int64_t packed_reals;
 } gemm_chunks;
 
@@ -169,6 +192,7 @@ static void gemm_chunk_task(void *context, int64_t index, int thread)
     g.c = index == 0 ? s->whole.c : s->partial + (index - 1) * g.m * g.n;
     g.bias = index == 0 ? g.bias : NULL;
     g.packed = s->packed + thread * s->packed_reals;
+    g.a_block = s->a_blocks + thread * GEMM_A_REALS;
     gemm_cut(&g);
     gemm_run(&g, false);
 }
@@ -216,13 +240,14 @@ static int gemm_by_chunks(const gemm_plan *whole, int64_t chunks)
     gemm_plan one = *whole;
     one.k = s.chunk;
     gemm_cut(&one);
-    s.packed_reals = gemm_packed_reals(&one);
-    int64_t c_reals = whole->m * whole->n;
-    real *workspace = fnn_alloc(sizeof(real) * (size_t)(s.packed_reals * width + c_reals * (s.chunks - 1)));
+    s.packed_reals = round_up(gemm_packed_reals(&one), 16);
+    int64_t c_reals = whole->m * whole->n, per_thread = s.packed_reals + GEMM_A_REALS;
+    real *workspace = fnn_alloc(sizeof(real) * (size_t)(per_thread * width + c_reals * (s.chunks - 1)));
     if (!workspace)
         return FNN_NO_MEMORY;
     s.packed = workspace;
-    s.partial = workspace + s.packed_reals * width;
+    s.a_blocks = workspace + s.packed_reals * width;
+    s.partial = workspace + per_thread * width;
     fnn_parallel_dynamic(s.chunks, width, gemm_chunk_task, &s);
     add_partials(whole->c, s.partial, c_reals, s.chunks - 1);
     fnn_free(workspace);
@@ -257,9 +282,11 @@ static int gemm(gemm_plan *g)
     if (chunks > 1)
         return gemm_by_chunks(g, chunks);
     gemm_cut(g);
-    g->packed = fnn_alloc(sizeof(real) * (size_t)gemm_packed_reals(g));
+    int64_t packed = round_up(gemm_packed_reals(g), 16);
+    g->packed = fnn_alloc(sizeof(real) * (size_t)(packed + fnn_num_threads() * GEMM_A_REALS));
     if (!g->packed)
         return FNN_NO_MEMORY;
+    g->a_block = g->packed + packed;
     gemm_run(g, true);
     fnn_free(g->packed);
     return FNN_OK;
