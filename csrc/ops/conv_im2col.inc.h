@@ -124,11 +124,12 @@ static void im2col_fwd_task(void *context, int64_t index, int thread)
     im2col_copy_block(count, p->k, y, p->k, p->out + (n * conv_out_pixels(s) + first) * s->k + group * p->k, s->k);
 }
 
-/* Room in the packed panels of a product of the given width and depth. */
-static int64_t im2col_packed(int64_t n, int64_t k, bool b_transposed)
+/* Room for the packed panels of a product of the given width and depth, whether or not it will need them. */
+static int64_t im2col_packed(int64_t n, int64_t k)
 {
-    gemm_plan g = {.m = 1, .n = n, .k = k, .b_transposed = b_transposed};
+    gemm_plan g = {.m = 1, .n = n, .k = k};
     gemm_cut(&g);
+    g.in_place = false;
     return gemm_packed_reals(&g);
 }
 
@@ -138,7 +139,7 @@ static int conv_im2col_fwd(const fnn_conv_shape *s, const real *x, const real *w
     p.in = x;
     p.bias = bias;
     p.out = y;
-    p.scratch_reals = p.block * (p.depth + p.k) + im2col_packed(p.k, p.depth, true);
+    p.scratch_reals = p.block * (p.depth + p.k) + im2col_packed(p.k, p.depth);
     int64_t tasks = s->n * p.blocks * s->groups, weights = round_up(s->k * p.depth, 16);
     int width = fnn_parallel_width(tasks, conv_flops(s) * FNN_NS_PER_FLOP);
     real *workspace = fnn_alloc(sizeof(real) * (size_t)(weights + width * p.scratch_reals));
@@ -182,7 +183,7 @@ static int conv_im2col_bwd_x(const fnn_conv_shape *s, const real *dy, const real
     im2col_plan p = im2col_cut(s);
     p.grad = dy;
     p.out = dx;
-    p.scratch_reals = p.block * (p.depth + p.k) + im2col_packed(p.depth, p.k, false);
+    p.scratch_reals = p.block * (p.depth + p.k) + im2col_packed(p.depth, p.k);
     int64_t weights = round_up(s->k * p.depth, 16);
     int width = fnn_parallel_width(s->n, conv_flops(s) * FNN_NS_PER_FLOP);
     real *workspace = fnn_alloc(sizeof(real) * (size_t)(weights + width * p.scratch_reals));
@@ -234,7 +235,7 @@ static int conv_im2col_bwd_w(const fnn_conv_shape *s, const real *dy, const real
     p.chunks = min_int(s->n, IM2COL_CHUNKS);
     p.chunk = ceil_div(s->n, p.chunks);
     p.chunks = ceil_div(s->n, p.chunk);
-    p.scratch_reals = p.block * (p.depth + p.k) + round_up(group_reals, 16) + im2col_packed(p.depth, p.block, false);
+    p.scratch_reals = p.block * (p.depth + p.k) + round_up(group_reals, 16) + im2col_packed(p.depth, p.block);
     int width = fnn_parallel_width(p.chunks, conv_flops(s) * FNN_NS_PER_FLOP);
     int64_t partial = round_up(p.chunks * weights, 16);
     real *workspace = fnn_alloc(sizeof(real) * (size_t)(partial + width * p.scratch_reals));
