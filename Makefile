@@ -13,7 +13,7 @@ LEVELS ?= portable avx2 avx512
 TORCH := torch==2.13.0
 SOURCES := setup.py pyproject.toml $(shell find csrc fastnn -name '*.c' -o -name '*.h' -o -name '*.def' -o -name '*.px[id]' -o -name '*.pyx')
 
-.PHONY: help demo test test-isa test-torch test-all asan bench lint format dev wheel clean
+.PHONY: help demo test test-isa test-torch test-all asan neon bench lint format dev wheel clean
 
 help:
 	@echo 'make demo         train the default model on the embedded digits'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test-torch   the comparisons with PyTorch (installs $(TORCH); Python 3.11)'
 	@echo 'make test-all     the suite with its slow, statistical part'
 	@echo 'make asan         the kernels under AddressSanitizer and UBSan'
+	@echo 'make neon         compile the kernels for aarch64, where CROSS (aarch64-linux-gnu-gcc) is at hand'
 	@echo 'make bench        every kernel against its NumPy definition'
 	@echo 'make lint         ruff, mypy --strict, clang-format'
 	@echo 'make format       let ruff and clang-format rewrite'
@@ -77,6 +78,21 @@ asan:
 	cd build/asan && ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	    ../../.venv-asan/bin/python -m pytest -p no:cacheprovider tests/test_ops.py
+
+# The library of the kernels alone: Python and NumPy for the other architecture are not at hand.
+CROSS ?= aarch64-linux-gnu-gcc
+NEON := $(patsubst csrc/%.c,build/neon/%.o,$(wildcard csrc/*.c csrc/ops/*.c csrc/isa/portable_*.c csrc/isa/neon_*.c))
+neon:
+	@if command -v $(CROSS) >/dev/null; then $(MAKE) --no-print-directory build/neon/libfastnn.a; \
+	else echo "make neon: no cross compiler $(CROSS); nothing done"; fi
+
+build/neon/libfastnn.a: $(NEON)
+	$(patsubst %gcc,%ar,$(CROSS)) rcs $@ $(NEON)
+
+build/neon/%.o: csrc/%.c $(wildcard csrc/*.h csrc/*.def csrc/*/*.h)
+	@mkdir -p $(@D)
+	$(CROSS) -std=gnu11 -O3 -DNDEBUG -fPIC -fvisibility=hidden -fno-math-errno -ffp-contract=fast -fopenmp \
+	    -Wall -Wextra -Wno-maybe-uninitialized -Werror -Icsrc -c $< -o $@
 
 bench: $(VENV)/.test
 	$(BIN)/fastnn bench kernels --against numpy

@@ -18,6 +18,12 @@ import numpy.typing as npt
 from ..autograd.tensor import Tensor
 from ..random import Generator, default_generator
 
+__all__ = [
+    "calculate_gain", "constant_", "dirac_", "eye_", "fans", "kaiming_normal_", "kaiming_uniform_", "lecun_normal_",
+    "lecun_uniform_", "normal_", "ones_", "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_",
+    "xavier_uniform_", "zeros_",
+]  # fmt: skip
+
 _T = TypeVar("_T", bound=Tensor)
 _GAINS = {"tanh": 5.0 / 3.0, "relu": sqrt(2.0), "selu": 0.75}
 _UNIT_GAINS = ("linear", "sigmoid", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)))
