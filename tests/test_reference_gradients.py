@@ -142,9 +142,7 @@ GRADIENTS = {
     ),
     "batch_norm_train": (
         norm.batch_norm_train_fwd,
-        lambda dy, x, w, b: norm.batch_norm_train_bwd(
-            dy, x, *norm.batch_norm_train_fwd(x, w, b)[1:], w
-        ),
+        lambda dy, x, w, b: norm.batch_norm_train_bwd(dy, x, *norm.batch_norm_train_fwd(x, w, b)[1:], w),
         [normal(4, 3, 2), normal(3), normal(3)],
     ),
     "batch_norm_eval": (
@@ -173,9 +171,7 @@ GRADIENTS = {
     ),
     "layer_norm": (
         lambda x, w, b: norm.layer_norm_fwd(x, (3, 4), w, b),
-        lambda dy, x, w, b: norm.layer_norm_bwd(
-            dy, x, (3, 4), *norm.layer_norm_fwd(x, (3, 4), w, b)[1:], w
-        ),
+        lambda dy, x, w, b: norm.layer_norm_bwd(dy, x, (3, 4), *norm.layer_norm_fwd(x, (3, 4), w, b)[1:], w),
         [normal(2, 3, 4), normal(3, 4), normal(3, 4, seed=1)],
     ),
     "group_norm": (
@@ -326,9 +322,7 @@ def test_loss_gradients(name, reduction):
         (op, x, target, options) = ELEMENTWISE[name]
     forward, backward = getattr(loss, f"{op}_fwd"), getattr(loss, f"{op}_bwd")
     options = {**options, "reduction": reduction}
-    check_gradients(
-        lambda x: forward(x, target, **options), lambda dy, x: backward(dy, x, target, **options), [x]
-    )
+    check_gradients(lambda x: forward(x, target, **options), lambda dy, x: backward(dy, x, target, **options), [x])
 
 
 def test_kl_div_batchmean_and_loss_of_images():

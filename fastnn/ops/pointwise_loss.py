@@ -218,9 +218,7 @@ def kl_div(input: Array, target: Array, *, reduction: str = "mean", log_target: 
 
 
 @op
-def binary_cross_entropy(
-    input: Array, target: Array, weight: Array | None = None, *, reduction: str = "mean"
-) -> Loss:
+def binary_cross_entropy(input: Array, target: Array, weight: Array | None = None, *, reduction: str = "mean") -> Loss:
     """`-(t log x + (1 - t) log(1 - x))` of probabilities x; logarithms count as at least -100.
 
     Arguments, shapes and errors as `mse_loss`, and:
@@ -244,9 +242,7 @@ def binary_cross_entropy(
         raise ValueError(
             f"binary_cross_entropy: expected probabilities, got values from {np.min(input)} to {np.max(input)}"
         )
-    y, backward = _loss(
-        "binary_cross_entropy", "bce", input, target, reduction, weight=weight, target_slope=slope
-    )
+    y, backward = _loss("binary_cross_entropy", "bce", input, target, reduction, weight=weight, target_slope=slope)
     return y, lambda dy, needs: (*backward(dy, needs), None)
 
 
@@ -273,9 +269,7 @@ def binary_cross_entropy_with_logits(
     check_reduction(name, reduction)
     if pos_weight is not None:
         return _with_positive_weight(name, input, target, weight, reduction, pos_weight)
-    y, backward = _loss(
-        name, "bce_with_logits", input, target, reduction, weight=weight, target_slope=lambda x, t: -x
-    )
+    y, backward = _loss(name, "bce_with_logits", input, target, reduction, weight=weight, target_slope=lambda x, t: -x)
     return y, lambda dy, needs: (*backward(dy, needs), None, None)
 
 

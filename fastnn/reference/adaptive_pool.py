@@ -31,13 +31,9 @@ def adaptive_bins(size: int, bins: int) -> list[tuple[int, int]]:
 
 
 def _adaptive_shape(spatial: Sequence[int], output_size: OutSize) -> tuple[int, ...]:
-    one_each = (
-        [output_size] * len(spatial) if output_size is None or isinstance(output_size, int) else output_size
-    )
+    one_each = [output_size] * len(spatial) if output_size is None or isinstance(output_size, int) else output_size
     if len(one_each) != len(spatial) or any(o is not None and o < 1 for o in one_each):
-        raise ValueError(
-            f"adaptive pool: output_size must be {len(spatial)} positive sizes, got {output_size!r}"
-        )
+        raise ValueError(f"adaptive pool: output_size must be {len(spatial)} positive sizes, got {output_size!r}")
     return tuple(n if o is None else o for n, o in zip(spatial, one_each, strict=True))
 
 
@@ -76,9 +72,7 @@ def adaptive_avg_pool_fwd(x: Array, output_size: OutSize) -> Array:
         [[[1.5, 3.5]]]
     """
     out = _adaptive_shape(x.shape[2:], output_size)
-    return _along_each_axis(
-        x, [_averaging_matrix(n, o, x.dtype) for n, o in zip(x.shape[2:], out, strict=True)]
-    )
+    return _along_each_axis(x, [_averaging_matrix(n, o, x.dtype) for n, o in zip(x.shape[2:], out, strict=True)])
 
 
 def adaptive_avg_pool_bwd(dy: Array, x_shape: Sequence[int]) -> Array:

@@ -86,12 +86,8 @@ def crop(
     out_h, out_w = (height, width) if size is None else size
     if mode not in ("constant", "reflect"):
         raise ValueError(f"crop: mode must be 'constant' or 'reflect', got {mode!r}")
-    if np.any(
-        (top < 0) | (top + out_h > height + 2 * padding) | (left < 0) | (left + out_w > width + 2 * padding)
-    ):
-        raise ValueError(
-            f"crop: a window of {out_h}x{out_w} leaves the {height}x{width} images padded by {padding}"
-        )
+    if np.any((top < 0) | (top + out_h > height + 2 * padding) | (left < 0) | (left + out_w > width + 2 * padding)):
+        raise ValueError(f"crop: a window of {out_h}x{out_w} leaves the {height}x{width} images padded by {padding}")
     rows = (top[:, None] + np.arange(out_h) - padding)[:, :, None]
     cols = (left[:, None] + np.arange(out_w) - padding)[:, None, :]
     batch = np.arange(n)[:, None, None]
@@ -214,9 +210,7 @@ def resized_crop(images: Array, boxes: Array, size: tuple[int, int], dtype: DTyp
     batch, right, down = np.arange(n)[:, None, None], right[:, None, :, None], down[:, :, None, None]
 
     def row(index: Array) -> Array:
-        pixels = [
-            images[batch, index[:, :, None], side[:, None, :]].astype(np.float64) for side in (west, east)
-        ]
+        pixels = [images[batch, index[:, :, None], side[:, None, :]].astype(np.float64) for side in (west, east)]
         return pixels[0] * (1 - right) + pixels[1] * right
 
     mixed = row(upper) * (1 - down) + row(lower) * down

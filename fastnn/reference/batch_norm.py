@@ -33,16 +33,12 @@ def batch_norm_train_fwd(
         ([[-1.0], [1.0]], [2.0], [1.0])
     """
     if x.size <= x.shape[1]:
-        raise ValueError(
-            f"batch_norm_train_fwd: expected more than one value per channel, got shape {x.shape}"
-        )
+        raise ValueError(f"batch_norm_train_fwd: expected more than one value per channel, got shape {x.shape}")
     xhat, mean, rstd = standardise(x, all_but_channel(x), eps)
     return scale_shift(xhat, w, b), mean.reshape(-1), rstd.reshape(-1)
 
 
-def batch_norm_update(
-    running_mean: Array, running_var: Array, x: Array, momentum: float = 0.1
-) -> tuple[Array, Array]:
+def batch_norm_update(running_mean: Array, running_var: Array, x: Array, momentum: float = 0.1) -> tuple[Array, Array]:
     """The running statistics after a training batch: ``running + momentum (batch - running)``.
 
     The batch variance counts here in its unbiased form, over M - 1 of M values, although the biased one

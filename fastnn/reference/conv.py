@@ -171,9 +171,7 @@ def _conv_out(
     x_shape: Sequence[int], kernel: Sequence[int], stride: Ints, padding: Padding, dilation: Ints
 ) -> tuple[int, ...]:
     stride, dilation = per_axis(stride, len(kernel), "stride"), per_axis(dilation, len(kernel), "dilation")
-    return out_shape(
-        x_shape[2:], kernel, stride, resolve_padding(padding, kernel, stride, dilation), dilation
-    )
+    return out_shape(x_shape[2:], kernel, stride, resolve_padding(padding, kernel, stride, dilation), dilation)
 
 
 def conv_bwd_x(
@@ -299,9 +297,7 @@ def conv_transpose_fwd(
     """
     ndim = x.ndim - 2
     stride, padding, dilation = per_axis(stride, ndim), per_axis(padding, ndim), per_axis(dilation, ndim)
-    axes = zip(
-        x.shape[2:], w.shape[2:], stride, padding, per_axis(output_padding, ndim), dilation, strict=True
-    )
+    axes = zip(x.shape[2:], w.shape[2:], stride, padding, per_axis(output_padding, ndim), dilation, strict=True)
     out = [(n - 1) * s - 2 * p + d * (k - 1) + extra + 1 for n, k, s, p, extra, d in axes]
     y_shape = (x.shape[0], w.shape[1] * groups, *out)
     y = conv_bwd_x(x, w, y_shape, stride, padding, dilation, groups)

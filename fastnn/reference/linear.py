@@ -38,15 +38,11 @@ def matmul_fwd(a: Array, b: Array, trans_a: bool = False, trans_b: bool = False)
     """
     left, right = _transposed(a, trans_a), _transposed(b, trans_b)
     if a.ndim < 2 or b.ndim < 2 or left.shape[-1] != right.shape[-2]:
-        raise ValueError(
-            f"matmul_fwd: expected (..., M, K) and (..., K, N), got {left.shape} and {right.shape}"
-        )
+        raise ValueError(f"matmul_fwd: expected (..., M, K) and (..., K, N), got {left.shape} and {right.shape}")
     return np.asarray(left @ right)
 
 
-def matmul_bwd(
-    dy: Array, a: Array, b: Array, trans_a: bool = False, trans_b: bool = False
-) -> tuple[Array, Array]:
+def matmul_bwd(dy: Array, a: Array, b: Array, trans_a: bool = False, trans_b: bool = False) -> tuple[Array, Array]:
     """Gradient of `matmul_fwd`.
 
     With ``A = op(a)`` and ``B = op(b)``: ``dA = dy Bᵀ`` and ``dB = Aᵀ dy``; each is transposed back if its

@@ -65,9 +65,7 @@ def _soft_targets(
     by_class = _per_class(np.ones(x.shape[axis], x.dtype) if weight is None else weight.astype(x.dtype), x)
     if np.issubdtype(target.dtype, np.floating):
         if target.shape != x.shape:
-            raise ValueError(
-                f"cross_entropy: soft targets must have the shape of x {x.shape}, got {target.shape}"
-            )
+            raise ValueError(f"cross_entropy: soft targets must have the shape of x {x.shape}, got {target.shape}")
         hot, kept = target.astype(x.dtype), np.ones((), x.dtype)
         count: Array | float = x.size / x.shape[axis]
     else:
@@ -214,9 +212,7 @@ def nll_bwd(
     return (-np.expand_dims(each, axis) * q).astype(x.dtype)
 
 
-def _hinges(
-    x: Array, target: Array, p: int, margin: float, weight: Array | None
-) -> tuple[Array, Array, Array]:
+def _hinges(x: Array, target: Array, p: int, margin: float, weight: Array | None) -> tuple[Array, Array, Array]:
     """Where each row's target is, the hinges (0 at the target), and the factor of each row's sum."""
     if p not in (1, 2):
         raise ValueError(f"multi_margin: p must be 1 or 2, got {p}")

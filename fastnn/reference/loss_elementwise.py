@@ -33,9 +33,7 @@ def bce_fwd(x: Array, target: Array, weight: Array | None = None, reduction: Red
     return reduce_loss(loss if weight is None else loss * weight, reduction)
 
 
-def bce_bwd(
-    dy: Upstream, x: Array, target: Array, weight: Array | None = None, reduction: Reduction = "mean"
-) -> Array:
+def bce_bwd(dy: Upstream, x: Array, target: Array, weight: Array | None = None, reduction: Reduction = "mean") -> Array:
     """Gradient of `bce_fwd`: ``dy w (x - t) / (x (1 - x))``, the divisor being at least 1e-12."""
     each = spread_gradient(dy, x.shape, reduction) * (x - target) / np.maximum(x * (1 - x), 1e-12)
     return (each if weight is None else each * weight).astype(x.dtype)
@@ -90,9 +88,7 @@ def bce_with_logits_bwd(
     ``dy w ((1 - t) σ(x) - p t σ(-x))``; without p that is ``σ(x) - t``.
     """
     positive = target if pos_weight is None else target * pos_weight
-    each = spread_gradient(dy, x.shape, reduction) * (
-        (1 - target) * sigmoid_fwd(x) - positive * sigmoid_fwd(-x)
-    )
+    each = spread_gradient(dy, x.shape, reduction) * ((1 - target) * sigmoid_fwd(x) - positive * sigmoid_fwd(-x))
     return (each if weight is None else each * weight).astype(x.dtype)
 
 
@@ -148,9 +144,7 @@ def smooth_l1_fwd(x: Array, target: Array, reduction: Reduction = "mean", beta: 
     return reduce_loss(np.where(d < beta, d * d / (2 * beta), d - beta / 2), reduction)
 
 
-def smooth_l1_bwd(
-    dy: Upstream, x: Array, target: Array, reduction: Reduction = "mean", beta: float = 1.0
-) -> Array:
+def smooth_l1_bwd(dy: Upstream, x: Array, target: Array, reduction: Reduction = "mean", beta: float = 1.0) -> Array:
     """Gradient of `smooth_l1_fwd`: ``dy d / beta`` where ``|d| < beta``, else ``dy sign(d)``."""
     if beta == 0:
         return l1_bwd(dy, x, target, reduction)
@@ -183,9 +177,7 @@ def huber_fwd(x: Array, target: Array, reduction: Reduction = "mean", delta: flo
     return reduce_loss(np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
 
 
-def huber_bwd(
-    dy: Upstream, x: Array, target: Array, reduction: Reduction = "mean", delta: float = 1.0
-) -> Array:
+def huber_bwd(dy: Upstream, x: Array, target: Array, reduction: Reduction = "mean", delta: float = 1.0) -> Array:
     """Gradient of `huber_fwd`: ``dy min(max(d, -delta), delta)``."""
     return (spread_gradient(dy, x.shape, reduction) * np.clip(x - target, -delta, delta)).astype(x.dtype)
 
@@ -218,9 +210,7 @@ def kl_div_fwd(x: Array, target: Array, reduction: str = "mean", log_target: boo
     return reduce_loss(loss, *_batchmean(x, reduction))
 
 
-def kl_div_bwd(
-    dy: Upstream, x: Array, target: Array, reduction: str = "mean", log_target: bool = False
-) -> Array:
+def kl_div_bwd(dy: Upstream, x: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Array:
     """Gradient of `kl_div_fwd`: ``-dy t``."""
     t = np.exp(target) if log_target else target
     return (-spread_gradient(dy, x.shape, *_batchmean(x, reduction)) * t).astype(x.dtype)

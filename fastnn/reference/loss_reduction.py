@@ -23,9 +23,7 @@ def reduce_loss(loss: Array, reduction: str, count: Array | float | None = None)
         return np.asarray(np.true_divide(loss.sum(), loss.size if count is None else count), dtype=loss.dtype)
 
 
-def spread_gradient(
-    dy: Upstream, shape: tuple[int, ...], reduction: str, count: Array | float | None = None
-) -> Array:
+def spread_gradient(dy: Upstream, shape: tuple[int, ...], reduction: str, count: Array | float | None = None) -> Array:
     """The gradient of every single loss, given that of the reduced one: the reverse of `reduce_loss`."""
     upstream = np.asarray(dy)
     if reduction == "mean":

@@ -53,9 +53,7 @@ def layer_norm_fwd(
         [[-1.0, 1.0]]
     """
     if x.shape[x.ndim - len(normalized_shape) :] != tuple(normalized_shape):
-        raise ValueError(
-            f"layer_norm_fwd: expected x to end in {tuple(normalized_shape)}, got shape {x.shape}"
-        )
+        raise ValueError(f"layer_norm_fwd: expected x to end in {tuple(normalized_shape)}, got shape {x.shape}")
     xhat, mean, rstd = standardise(x, tuple(range(x.ndim - len(normalized_shape), x.ndim)), eps)
     y = xhat if w is None else xhat * w
     return (y if b is None else y + b), mean, rstd

@@ -64,9 +64,7 @@ def sgd_step(
         ([0.8], [2.0])
     """
     if nesterov and (momentum <= 0 or dampening != 0):
-        raise ValueError(
-            f"sgd_step: nesterov needs momentum > 0 and dampening 0, got {momentum} and {dampening}"
-        )
+        raise ValueError(f"sgd_step: nesterov needs momentum > 0 and dampening 0, got {momentum} and {dampening}")
     g = _effective(w, g, weight_decay, maximize)
     if momentum == 0:
         return w - lr * g, velocity
@@ -311,6 +309,4 @@ def adamw_step(
     Source: Loshchilov, Hutter 2019.
     """
     shrunk = w * (1 - lr * weight_decay)
-    return adam_step(
-        shrunk, g, m, v, step, v_max, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, maximize=maximize
-    )
+    return adam_step(shrunk, g, m, v, step, v_max, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, maximize=maximize)

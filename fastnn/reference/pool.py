@@ -40,9 +40,7 @@ def _geometry(
 ) -> tuple[tuple[int, ...], Pads]:
     """The output size, and the padding with what ceil_mode overhangs added behind."""
     if any(2 * p > d * (k - 1) + 1 for k, p, d in zip(kernel, padding, dilation, strict=True)):
-        raise ValueError(
-            f"{op}: padding must be at most half the kernel, got kernel {kernel}, padding {padding}"
-        )
+        raise ValueError(f"{op}: padding must be at most half the kernel, got kernel {kernel}, padding {padding}")
     pads = resolve_padding(padding, kernel, stride, dilation)
     out = out_shape(spatial, kernel, stride, pads, dilation, ceil_mode)
     axes = zip(spatial, out, kernel, stride, pads, dilation, strict=True)
@@ -246,9 +244,7 @@ def avg_pool_bwd(
     return crop_spatial(scatter_windows(dwindows, padded, kernel, stride, ones), pads, spatial)
 
 
-def lp_pool_fwd(
-    x: Array, p: float, kernel: Ints, stride: Ints | None = None, ceil_mode: bool = False
-) -> Array:
+def lp_pool_fwd(x: Array, p: float, kernel: Ints, stride: Ints | None = None, ceil_mode: bool = False) -> Array:
     """Power pooling ``y = (Σ x^p)^(1/p)``; p = 1 is the sum, a large p approaches the maximum.
 
     Args:

@@ -127,9 +127,7 @@ def logsumexp_bwd(dy: Array, x: Array, axis: Axis = None) -> Array:
 def amax_bwd(dy: Array, x: Array, axis: Axis = None) -> Array:
     """Gradient of a maximum over ``axis``: ``dy`` in equal shares to all elements that reach it."""
     reached = x == x.max(axis=axis, keepdims=True)
-    return np.where(
-        reached, _expand(dy, x.shape, axis) / reached.sum(axis=axis, keepdims=True).astype(dy.dtype), 0
-    )
+    return np.where(reached, _expand(dy, x.shape, axis) / reached.sum(axis=axis, keepdims=True).astype(dy.dtype), 0)
 
 
 def amin_bwd(dy: Array, x: Array, axis: Axis = None) -> Array:

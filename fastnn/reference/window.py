@@ -42,9 +42,7 @@ def per_axis(value: Ints, ndim: int, name: str = "argument") -> tuple[int, ...]:
     return values
 
 
-def resolve_padding(
-    padding: Padding, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Pads:
+def resolve_padding(padding: Padding, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Pads:
     """Spells out the padding as ``(before, after)`` for every spatial axis.
 
     ``'valid'`` is no padding. ``'same'`` adds ``dilation * (kernel - 1)`` in all, the odd one behind, so that

@@ -47,7 +47,6 @@ def _softmax(op: str, definition: Callable[..., Array], dim: int, *shape: int) -
     return OpCase(name, op, sample, defined, batch=(0,) if dim else (), large=large if len(shape) == 3 else None)
 
 
-
 def _softmin(x: Array, axis: int) -> Array:
     return np.asarray(scipy_softmax(-x, axis=axis))
 

@@ -280,7 +280,6 @@ def test_linear_and_reductions():
         compare([value, backward(dy)], [y, dx])
 
 
-
 OPTIMISERS = [
     ("SGD", optim.sgd_step, {}, ()),
     ("SGD", optim.sgd_step, {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1, "maximize": True}, ()),
