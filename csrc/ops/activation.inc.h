@@ -1,9 +1,8 @@
 /* activation.inc.h - pointwise activations, PReLU and softmax: tasks of about FLAT_BLOCK elements. */
 #include "../lists.h"
 
-#define FLAT_BLOCK                                                                                     \
-    16384 /* elements of a task: 64 KB of each float array, so that a task's arrays share the L2 cache \
-           */
+/* Elements of a task: 64 KB of each float array, so that a task's arrays share the second-level cache. */
+#define FLAT_BLOCK 16384
 
 /* Rows in a task of about FLAT_BLOCK elements, a multiple of `multiple`. */
 static int64_t flat_rows(int64_t columns, int64_t multiple)
