@@ -10,8 +10,8 @@ Names, argument order, defaults and semantics are PyTorch's where PyTorch has th
 import importlib
 from typing import TYPE_CHECKING
 
+from . import cpu as cpu  # isort: skip - first: it loads the binding
 from . import autograd as autograd
-from . import cpu as cpu
 from . import ops as ops
 from . import random as random
 from ._version import __version__ as __version__

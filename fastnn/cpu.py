@@ -8,12 +8,35 @@ number of threads; levels differ in rounding.
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import warnings
 from pathlib import Path
 
-from . import _C
+_SPINS = "30000"
+
+
+def _load_binding() -> None:
+    """Load the binding, and with it OpenMP, so that its waiting threads spin briefly and then sleep.
+
+    By default GNU OpenMP's threads spin for milliseconds at the end of a parallel region. That gains nothing on an
+    idle machine, and on a busy one it takes the processor from the very thread that is being waited for: a small
+    network's step then takes a hundred times as long. The runtime reads its environment once, when it is loaded;
+    what the user has set there stands, and the variable is taken back for the sake of child processes.
+    """
+    ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
+    if ours:
+        os.environ["GOMP_SPINCOUNT"] = _SPINS
+    try:
+        importlib.import_module(f"{__package__}._C")
+    finally:
+        if ours:
+            del os.environ["GOMP_SPINCOUNT"]
+
+
+_load_binding()
+from . import _C  # noqa: E402
 
 __all__ = [
     "cache_sizes",
