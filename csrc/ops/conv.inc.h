@@ -94,9 +94,9 @@ static int conv_pointwise_bwd_w(const fnn_conv_shape *s, const real *dy, const r
     return gemm(&g);
 }
 
-/* Planar vectors pay where channel vectors would be half empty: in a data gradient for few input channels, and in weight
- * gradients whose columns (taps by channels) are not too many to gather. Forward they pay for a single output channel
- * only; for more, turning the result back costs what they save. */
+/* Planar vectors pay where channel vectors would be half empty: in a data gradient for few input channels, and in
+ * weight gradients whose columns (taps by channels) are not too many to gather. Forward they pay for a single output
+ * channel only; for more, turning the result back costs what they save. */
 int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, const real *w, const real *bias, real *y)
 {
     if (s->n * conv_out_pixels(s) * s->k == 0)
