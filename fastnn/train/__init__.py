@@ -9,6 +9,7 @@ from .config import Config
 from .evaluation import evaluate, predict
 from .metrics import Accuracy, ConfusionMatrix, Mean, Metric, TopK
 from .plots import Plots, plot_curves, plot_mistakes
+from .predictor import Predictor
 from .progress import Progress
 from .run import Run
 from .trainer import DivergedError, Trainer
@@ -26,6 +27,7 @@ __all__ = [
     "Metric",
     "MetricsWriter",
     "Plots",
+    "Predictor",
     "Progress",
     "Run",
     "StepResult",

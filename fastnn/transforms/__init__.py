@@ -24,12 +24,16 @@ from .erase import Cutout, RandomErasing
 from .geometry import CenterCrop, Pad, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
 from .presets import AUGMENTATIONS, augmentation, from_description
 from .resize import RandomResizedCrop, Resize
+from .views import ComposeViews, FiveCrop, FlipViews, TenCrop, TranslateViews, Views
 
 __all__ = [
     "AUGMENTATIONS",
     "CenterCrop",
     "Compose",
+    "ComposeViews",
     "Cutout",
+    "FiveCrop",
+    "FlipViews",
     "Normalize",
     "Pad",
     "RandomCrop",
@@ -38,8 +42,11 @@ __all__ = [
     "RandomResizedCrop",
     "RandomVerticalFlip",
     "Resize",
+    "TenCrop",
     "ToFloat",
     "Transform",
+    "TranslateViews",
+    "Views",
     "augmentation",
     "from_description",
 ]
