@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import secrets
 from collections.abc import Mapping
@@ -206,3 +207,28 @@ def write_file(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def json_text(value: Any, *, indent: int | None = None, strict: bool = True) -> str:
+    """`value` as JSON.
+
+    Args:
+        value: of numbers, strings, lists, dicts and what NumPy makes of them.
+        indent: spaces per level; None puts everything on one line.
+        strict: whether NaN and infinities, which JSON lacks, become null. Otherwise they are written as Python's
+            json module reads them, for files that must give back exactly what was put in.
+    """
+    return json.dumps(_plain(value, strict), indent=indent, allow_nan=not strict, ensure_ascii=False)
+
+
+def _plain(value: Any, strict: bool) -> Any:
+    """`value` made of what JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each, strict) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each, strict) for each in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist(), strict)
+    if strict and isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

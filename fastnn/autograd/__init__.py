@@ -10,11 +10,11 @@ from .gradient import backward, grad
 from .methods import OPS
 from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .numeric import gradcheck, hessian, hvp, jacobian
+from .observe import observe
 from .op import op, varying_op
 from .tensor import Tensor
 
 __all__ = [
     "OPS", "Array", "Backward", "Grads", "Needs", "Operand", "Tensor", "backward", "enable_grad", "grad", "gradcheck",
-    "hessian", "hvp", "is_grad_enabled", "jacobian", "no_grad", "op", "set_grad_enabled",
-    "varying_op",
+    "hessian", "hvp", "is_grad_enabled", "jacobian", "no_grad", "observe", "op", "set_grad_enabled", "varying_op",
 ]  # fmt: skip

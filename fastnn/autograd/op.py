@@ -114,7 +114,36 @@ def _finish(signature: Signature, tensors: Sequence[Any], y: Any, backward: Back
     return out
 
 
-def _general(function: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
+class Slot:
+    """Where the function of an operation sits, so that an observer can stand in for it; see `autograd.observe`.
+
+    The callers below keep the function in a closure cell of theirs, not in a slot: a call costs nothing more.
+
+    Attributes:
+        function: what computes the operation on arrays at present.
+        assign: puts another one in the callers' cells.
+    """
+
+    __slots__ = ("assign", "function")
+
+    def __init__(self, function: Callable[..., Any], assign: Callable[[Callable[..., Any]], None]) -> None:
+        self.function = function
+        self.assign = assign
+
+    def put(self, function: Callable[..., Any]) -> None:
+        """Let `function` compute the operation from now on."""
+        self.assign(function)
+        self.function = function
+
+
+SLOTS: dict[str, Slot] = {}
+"""The slot of every operation by name."""
+
+Caller = tuple[Callable[..., Any], Callable[[Callable[..., Any]], None]]
+"""What an operation's users call, and what puts another function in it."""
+
+
+def _general(function: Callable[..., Any], signature: Signature) -> Caller:
     """The caller of an operation with any number of tensors, anywhere among its arguments."""
     name, keywords, kinds = signature.name, signature.tensor_names, signature.kinds
     positions, variadic, limit = signature.positions, signature.variadic, len(signature.kinds)
@@ -139,12 +168,16 @@ def _general(function: Callable[..., Any], signature: Signature) -> Callable[...
         tensors = args if variadic else [args[i] for i in positions if i < len(args)]
         return _finish(signature, tensors, y, backward, wanted)
 
-    return call
+    def assign(other: Callable[..., Any]) -> None:
+        nonlocal function
+        function = other
+
+    return call, assign
 
 
-def _unary(function: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
+def _unary(function: Callable[..., Any], signature: Signature) -> Caller:
     """`_general` for one leading tensor, with less to do per call."""
-    general = _general(function, signature)
+    general, assign_general = _general(function, signature)
 
     def call(a: Any = _MISSING, /, *args: Any, **options: Any) -> Any:
         if not isinstance(a, Tensor):
@@ -165,12 +198,17 @@ def _unary(function: Callable[..., Any], signature: Signature) -> Callable[..., 
             out.requires_grad = True
         return out
 
-    return call
+    def assign(other: Callable[..., Any]) -> None:
+        nonlocal function
+        function = other
+        assign_general(other)
+
+    return call, assign
 
 
-def _binary(function: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
+def _binary(function: Callable[..., Any], signature: Signature) -> Caller:
     """`_general` for two leading tensors, with less to do per call."""
-    general = _general(function, signature)
+    general, assign_general = _general(function, signature)
     scalar = signature.kinds[1] == OPERAND
 
     def call(a: Any = _MISSING, b: Any = _MISSING, /, *args: Any, **options: Any) -> Any:
@@ -200,7 +238,12 @@ def _binary(function: Callable[..., Any], signature: Signature) -> Callable[...,
             out.requires_grad = True
         return out
 
-    return call
+    def assign(other: Callable[..., Any]) -> None:
+        nonlocal function
+        function = other
+        assign_general(other)
+
+    return call, assign
 
 
 @overload
@@ -242,13 +285,14 @@ def op(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     signature = Signature(function)
     if signature.variadic or not signature.leading or signature.width > 2:
-        call = _general(function, signature)
+        call, assign = _general(function, signature)
     elif signature.width == 2:
-        call = _binary(function, signature)
+        call, assign = _binary(function, signature)
     else:
-        call = _unary(function, signature)
+        call, assign = _unary(function, signature)
     functools.update_wrapper(call, function)
     OPS[signature.name] = call
+    SLOTS[signature.name] = Slot(function, assign)
     return call
 
 

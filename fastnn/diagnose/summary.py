@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..autograd.mode import no_grad
 from ..autograd.tensor import Tensor
 from ..nn.conv import Conv1d, Conv2d, Conv3d
 from ..nn.linear import Linear
+from ..nn.mode import evaluation_mode
 from ..nn.module import Module
 
 
@@ -158,7 +158,7 @@ def summary(
             )
         )
 
-    with ExitStack() as stack, no_grad(), _evaluation(model):
+    with ExitStack() as stack, evaluation_mode(model):
         for name, module in model.named_modules():
             if not list(module.children()) or any(True for _ in module.parameters(recurse=False)):
                 stack.enter_context(module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output)))
@@ -179,15 +179,3 @@ def _multiply_adds(module: Module, output_shape: tuple[int, ...]) -> int:
     if isinstance(module, Linear | Conv1d | Conv2d | Conv3d):
         return prod(output_shape) * prod(module.weight.shape[1:])
     return 0
-
-
-@contextmanager
-def _evaluation(model: Module) -> Iterator[None]:
-    """Evaluation mode for the time of a `with`; every module gets its own mode back."""
-    before = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training

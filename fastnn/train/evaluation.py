@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor
 from ..nn import Module
+from ..nn.mode import evaluation_mode
 from .metrics import Accuracy, Mean, Metric
 
-__all__ = ["Batches", "Loss", "evaluate", "evaluation_mode", "predict"]
+__all__ = ["Batches", "Loss", "evaluate", "predict"]
 
 Batches = Iterable[tuple[Tensor, ...]]
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-@contextmanager
-def evaluation_mode(model: Module) -> Iterator[None]:
-    """Evaluation mode, and no recording of gradients, for the time of a `with`.
-
-    Every module gets its own mode back afterwards, so that layers frozen in evaluation mode stay frozen.
-    """
-    before = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, training in before:
-            module.training = training
 
 
 def evaluate(model: Module, loader: Batches, loss: Loss, metrics: Mapping[str, Metric] | None = None) -> dict[str, Any]:

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..serialization import write_file
+from ..serialization import json_text, write_file
 
 __all__ = ["append_line", "json_text", "read_json", "write_file", "write_json", "write_lines"]
-
-
-def json_text(value: Any, *, indent: int | None = None, strict: bool = True) -> str:
-    """`value` as JSON.
-
-    Args:
-        value: of numbers, strings, lists, dicts and what NumPy makes of them.
-        indent: spaces per level; None puts everything on one line.
-        strict: whether NaN and infinities, which JSON lacks, become null. Otherwise they are written as Python's
-            json module reads them, for files that must give back exactly what was put in.
-    """
-    return json.dumps(_plain(value, strict), indent=indent, allow_nan=not strict, ensure_ascii=False)
 
 
 def write_json(path: Path, value: Any, *, strict: bool = True) -> None:
@@ -68,17 +53,4 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
-
-
-def _plain(value: Any, strict: bool) -> Any:
-    """`value` made of what JSON has."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each, strict) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each, strict) for each in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist(), strict)
-    if strict and isinstance(value, float) and not math.isfinite(value):
-        return None
     return value

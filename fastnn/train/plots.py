@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..report import new_figure, save_figure
 from .callbacks import Callback, LearningRateMonitor
 from .evaluation import Batches, predict
-from .files import write_file
 
 if TYPE_CHECKING:
     from ..data.catalogue import ImageDataset
@@ -78,7 +77,7 @@ def plot_curves(
         ImportError: without matplotlib.
         OSError: if the file cannot be written.
     """
-    figure = _figure(12.0, 3.6)
+    figure = new_figure(12.0, 3.6)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [record["epoch"] for record in history]
     for name, colour in (("train", _TRAIN), ("test", _TEST)):
@@ -105,7 +104,7 @@ def plot_curves(
         axes.xaxis.get_major_locator().set_params(integer=True)
         if axes.lines:
             axes.legend(frameon=False)
-    _save(figure, Path(path))
+    save_figure(figure, path)
 
 
 def plot_mistakes(
@@ -141,7 +140,7 @@ def plot_mistakes(
     shown = wrong[np.argsort(-probabilities[wrong], kind="stable")][:limit]
     columns = min(max(len(shown), 4), _COLUMNS)
     rows = max(math.ceil(len(shown) / columns), 1)
-    figure = _figure(1.45 * columns, 1.75 * rows + 0.55)
+    figure = new_figure(1.45 * columns, 1.75 * rows + 0.55)
     share = 1 - len(wrong) / max(len(labels), 1)
     more = f", the {len(shown)} surest" if len(shown) < len(wrong) else ""
     figure.suptitle(f"{len(wrong)} mistakes in {len(labels)} test images ({100 * share:.2f} % right){more}")
@@ -152,7 +151,7 @@ def plot_mistakes(
             _draw(axes, dataset[row][0])
             names = [_short(dataset.classes[int(each)]) for each in (labels[row], predicted[row])]
             axes.set_title(f"{names[0]} → {names[1]}\n{100 * probabilities[row]:.0f} %", fontsize=8)
-    _save(figure, Path(path))
+    save_figure(figure, path)
     return shown
 
 
@@ -173,18 +172,3 @@ def _draw(axes: Any, image: npt.NDArray[np.uint8]) -> None:
 
 def _short(name: str) -> str:
     return name if len(name) <= 10 else name[:9] + "…"
-
-
-def _figure(width: float, height: float) -> Any:
-    """An empty figure in inches, without pyplot's global state."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("plots need matplotlib: pip install fastnn[plot]") from None
-    return Figure(figsize=(width, height), dpi=110, layout="constrained")
-
-
-def _save(figure: Any, path: Path) -> None:
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_file(path, picture.getvalue())
