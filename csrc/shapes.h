@@ -19,6 +19,15 @@ typedef struct {
 /* What computes a convolution: the selection rule, or one algorithm wherever it can, for comparisons. */
 enum fnn_conv_algorithm { FNN_CONV_AUTO = 0, FNN_CONV_IM2COL = 1, FNN_CONV_DIRECT = 2, FNN_CONV_WINOGRAD = 3 };
 
+/* What a convolution does to its sums before they go to memory: y = activation(sum + bias + residual). */
+enum { FNN_NO_ACTIVATION = -1 };
+typedef struct {
+    const void *bias;     /* (k), or NULL */
+    const void *residual; /* as y, not overlapping it; or NULL */
+    int activation;       /* an fnn_activation of lists.h, or FNN_NO_ACTIVATION */
+    double a, b, c;       /* its parameters */
+} fnn_epilogue;
+
 /* Tiles that go through Winograd's transforms and products together: two full heights of the product tile. */
 #define FNN_WINO_TILES 24
 

@@ -42,9 +42,13 @@ def matmul(a: Reals, a_transposed: bool, b: Reals, b_transposed: bool, c: Reals,
 # conv
 CONV_ALGORITHMS: Mapping[str, int]
 
+def conv_prepare(
+    x: Reals, w: Reals, y: Reals, stride: Sizes, pad: Sizes, dilation: Sizes, groups: int, algorithm: int = 0
+) -> Reals | None: ...
 def conv_fwd(
     x: Reals, w: Reals, bias: Reals | None, y: Reals, stride: Sizes, pad: Sizes, dilation: Sizes, groups: int,
-    algorithm: int = 0,
+    algorithm: int = 0, prepared: Reals | None = None, residual: Reals | None = None, activation: int = -1,
+    parameters: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> None: ...  # fmt: skip
 def conv_bwd_x(
     dy: Reals, w: Reals, dx: Reals, stride: Sizes, pad: Sizes, dilation: Sizes, groups: int, algorithm: int = 0

@@ -8,6 +8,7 @@
 #include "../simd/math.h"
 
 #include "gemm.inc.h"
+#include "epilogue.inc.h"
 #include "conv.inc.h"
 #include "winograd.inc.h"
 #include "pool.inc.h"

@@ -159,10 +159,30 @@ static void KERNEL(wino_input_grad)(const real *image, int64_t h, int64_t w, int
     wino_input_tile(WINO_GRAD_STEP, image, h, w, c, y, x, channels, v);
 }
 
-/* The 4x4 outputs at (y, x) of an image (h, w, k), `cols` channels from `image` on, from m[xi][.][width]. */
-static void KERNEL(wino_output)(const real *m, int64_t width, const real *bias, int64_t h, int64_t w, int64_t k,
-                                int64_t y, int64_t x, int64_t cols, real *image)
+/* Four outputs of a row of a tile, `step` apart, of n channels: sum + offset (+ residual), at least `floor`. */
+ALWAYS_INLINE void wino_store(const bool added, const vr *o, vr offset, const real *residual, vr floor, int64_t pixels,
+                              int64_t n, int64_t step, real *to)
 {
+    if (pixels == 4 && n == VL) {
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            vr sum = o[j] + offset;
+            v_store(to + j * step, v_max(floor, added ? sum + v_load(residual + j * step) : sum));
+        }
+    } else {
+        for (int j = 0; j < pixels; j++) {
+            vr sum = o[j] + offset;
+            v_store_n(to + j * step, v_max(floor, added ? sum + v_load_n(residual + j * step, n) : sum), n);
+        }
+    }
+}
+
+/* The 4x4 outputs at (y, x) of an image (h, w, k), `cols` channels from `image` on, from m[xi][.][width]: plus the
+ * bias, plus the residual (an image like this one, or NULL), with `relu` at least 0. */
+static void KERNEL(wino_output)(const real *m, int64_t width, const real *bias, const real *residual, int relu,
+                                int64_t h, int64_t w, int64_t k, int64_t y, int64_t x, int64_t cols, real *image)
+{
+    const vr floor = v_splat(relu ? 0 : -(real)INFINITY); /* a NaN passes either */
     int64_t rows = h - y < 4 ? h - y : 4, pixels = w - x < 4 ? w - x : 4;
     for (int64_t j0 = 0; j0 < cols; j0 += VL, m += VL) {
         int64_t n = cols - j0 < VL ? cols - j0 : VL;
@@ -175,19 +195,15 @@ static void KERNEL(wino_output)(const real *m, int64_t width, const real *bias, 
                 column[i] = v_load(m + (i * 6 + j) * WINO_STEP * width);
             wino_at(column, 1, t + j, 6);
         }
-        real *to = image + (y * w + x) * k + j0;
+        int64_t at = (y * w + x) * k + j0;
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 4; i++, at += w * k) {
             vr o[4];
             wino_at(t + 6 * i, 1, o, 1);
-            if (i < rows && pixels == 4 && n == VL) {
-#pragma GCC unroll 4
-                for (int j = 0; j < 4; j++)
-                    v_store(to + i * w * k + j * k, o[j] + offset);
-            } else if (i < rows) {
-                for (int j = 0; j < pixels; j++)
-                    v_store_n(to + i * w * k + j * k, o[j] + offset, n);
-            }
+            if (i < rows && residual)
+                wino_store(true, o, offset, residual + at, floor, pixels, n, k, image + at);
+            else if (i < rows)
+                wino_store(false, o, offset, NULL, floor, pixels, n, k, image + at);
         }
     }
 }

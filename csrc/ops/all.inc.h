@@ -22,6 +22,7 @@ static inline int64_t max_int(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a, multiple) * multiple; }
 
+#include "epilogue.inc.h"
 #include "linear.inc.h"
 #include "conv.inc.h"
 #include "pool.inc.h"

@@ -1,6 +1,7 @@
 /* conv.inc.h - convolution: which algorithm computes which shape, and the entry points.
  *
- *   forward            y[n, o, k] = sum_{t, c} x[n, o * stride + t * dilation - pad, c] * w[k, c, t] + bias[k]
+ *   forward            y[n, o, k] = sum_{t, c} x[n, o * stride + t * dilation - pad, c] * w[k, c, t] + bias[k],
+ *                      and what else the epilogue asks for
  *   backward, data     dx = the adjoint in x
  *   backward, weight   dw = the adjoint in w
  *
@@ -69,11 +70,35 @@ static conv_algorithm conv_select(const fnn_conv_shape *s, int forced, int64_t o
 }
 
 /* A 1x1 convolution is the product of the (pixels, c) matrix with the (k, c) weights. */
-static int conv_pointwise_fwd(const fnn_conv_shape *s, const real *x, const real *w, const real *bias, real *y)
+static gemm_plan conv_pointwise_plan(const fnn_conv_shape *s, const real *w)
 {
-    gemm_plan g = {.m = s->n * conv_in_pixels(s), .n = s->k, .k = s->c, .a = x, .b = w, .bias = bias, .c = y};
+    gemm_plan g = {.m = s->n * conv_in_pixels(s), .n = s->k, .k = s->c, .b = w};
     g.a_row = g.b_row = s->c;
     g.b_transposed = true;
+    return g;
+}
+
+static int64_t conv_pointwise_prepared(const fnn_conv_shape *s)
+{
+    gemm_plan g = conv_pointwise_plan(s, NULL);
+    return gemm_prepared(&g);
+}
+
+static void conv_pointwise_prepare(const fnn_conv_shape *s, const real *w, real *to)
+{
+    gemm_plan g = conv_pointwise_plan(s, w);
+    gemm_prepare(&g, to);
+}
+
+static int conv_pointwise_fwd(const fnn_conv_shape *s, const real *x, const real *w, const real *prepared,
+                              const epilogue *e, real *y)
+{
+    gemm_plan g = conv_pointwise_plan(s, w);
+    g.a = x;
+    g.bias = e->bias;
+    g.e = e;
+    g.prepared = prepared;
+    g.c = y;
     return gemm(&g);
 }
 
@@ -97,24 +122,92 @@ static int conv_pointwise_bwd_w(const fnn_conv_shape *s, const real *dy, const r
 /* Planar vectors pay where channel vectors would be half empty: in a data gradient for few input channels, and in
  * weight gradients whose columns (taps by channels) are not too many to gather. Forward they pay for a single output
  * channel only; for more, turning the result back costs what they save. */
-int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, const real *w, const real *bias, real *y)
+static conv_algorithm conv_select_fwd(const fnn_conv_shape *s, int forced)
+{
+    return conv_select(s, forced, s->k == 1 ? 1 : PLANAR_CHANNELS + 1);
+}
+
+/* How long the filters are in the form in which the forward pass reads them; 0: as they come. */
+static int64_t conv_prepared(const fnn_conv_shape *s, conv_algorithm algorithm)
+{
+    switch (algorithm) {
+    case CONV_POINTWISE:
+        return conv_pointwise_prepared(s);
+    case CONV_DEPTHWISE:
+        return conv_depthwise_prepared(s);
+    case CONV_DIRECT:
+        return conv_direct_prepared(s);
+    case CONV_PLANAR:
+        return conv_planar_prepared(s);
+    case CONV_WINOGRAD:
+        return conv_winograd_prepared(s);
+    default:
+        return conv_im2col_prepared(s);
+    }
+}
+
+static int conv_prepare(const fnn_conv_shape *s, conv_algorithm algorithm, const real *w, real *to)
+{
+    switch (algorithm) {
+    case CONV_POINTWISE:
+        return conv_pointwise_prepare(s, w, to), FNN_OK;
+    case CONV_DEPTHWISE:
+        return conv_depthwise_prepare(s, w, to), FNN_OK;
+    case CONV_DIRECT:
+        return conv_direct_prepare(s, w, to), FNN_OK;
+    case CONV_PLANAR:
+        return conv_planar_prepare(s, w, to), FNN_OK;
+    case CONV_WINOGRAD:
+        return conv_winograd_prepare(s, w, to);
+    default:
+        return conv_im2col_prepare(s, w, to), FNN_OK;
+    }
+}
+
+static int conv_run(const fnn_conv_shape *s, conv_algorithm algorithm, const real *x, const real *w,
+                    const real *prepared, const epilogue *e, real *y)
+{
+    switch (algorithm) {
+    case CONV_POINTWISE:
+        return conv_pointwise_fwd(s, x, w, prepared, e, y);
+    case CONV_DEPTHWISE:
+        return conv_depthwise_fwd(s, x, prepared, e, y);
+    case CONV_DIRECT:
+        return conv_direct_fwd(s, x, prepared, e, y);
+    case CONV_PLANAR:
+        return conv_planar_fwd(s, x, prepared, e, y);
+    case CONV_WINOGRAD:
+        return conv_winograd_fwd(s, x, prepared, e, y);
+    default:
+        return conv_im2col_fwd(s, x, prepared, e, y);
+    }
+}
+
+int DRIVER(conv_prepare)(const fnn_conv_shape *s, int algorithm, const real *w, real *prepared, int64_t *reals)
+{
+    bool nothing = s->n * conv_out_pixels(s) * s->k == 0;
+    conv_algorithm chosen = conv_select_fwd(s, algorithm);
+    *reals = nothing ? 0 : conv_prepared(s, chosen);
+    return prepared && *reals ? conv_prepare(s, chosen, w, prepared) : FNN_OK;
+}
+
+int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, const real *w, const real *prepared,
+                     const fnn_epilogue *e, real *y)
 {
     if (s->n * conv_out_pixels(s) * s->k == 0)
         return FNN_OK;
-    switch (conv_select(s, algorithm, s->k == 1 ? 1 : PLANAR_CHANNELS + 1)) {
-    case CONV_POINTWISE:
-        return conv_pointwise_fwd(s, x, w, bias, y);
-    case CONV_DEPTHWISE:
-        return conv_depthwise_fwd(s, x, w, bias, y);
-    case CONV_DIRECT:
-        return conv_direct_fwd(s, x, w, bias, y);
-    case CONV_PLANAR:
-        return conv_planar_fwd(s, x, w, bias, y);
-    case CONV_WINOGRAD:
-        return conv_winograd_fwd(s, x, w, bias, y);
-    default:
-        return conv_im2col_fwd(s, x, w, bias, y);
-    }
+    conv_algorithm chosen = conv_select_fwd(s, algorithm);
+    epilogue typed = epilogue_of(e);
+    if (prepared || chosen == CONV_POINTWISE) /* a product packs its filters itself, if it packs them at all */
+        return conv_run(s, chosen, x, w, prepared, &typed, y);
+    real *own = fnn_alloc(sizeof(real) * (size_t)max_int(conv_prepared(s, chosen), 1));
+    if (!own)
+        return FNN_NO_MEMORY;
+    int status = conv_prepare(s, chosen, w, own);
+    if (status == FNN_OK)
+        status = conv_run(s, chosen, x, w, own, &typed, y);
+    fnn_free(own);
+    return status;
 }
 
 int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *w, real *dx)

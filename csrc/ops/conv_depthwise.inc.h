@@ -8,7 +8,8 @@
 
 typedef struct {
     const fnn_conv_shape *s;
-    const real *in, *dy, *weights, *bias;
+    const real *in, *dy, *weights;
+    epilogue e;
     real *out;
     /* of the correlation: image (ih, iw) with zeros around it -> out, taps (r, q) */
     int64_t ih, iw, oh, ow, r, q, stride_y, stride_x, pad_y, pad_x;
@@ -52,8 +53,9 @@ static void depthwise_task(void *context, int64_t n, int thread)
     depthwise_pad(p, p->in + n * p->ih * p->iw * c, scratch);
     for (int64_t y = 0; y < p->oh; y++)
         K->conv_depthwise_row(p->ow, c, p->r * p->q, p->offset, scratch + y * p->stride_y * p->padded_pixels * c,
-                              p->stride_x * c, p->weights, c, p->bias, p->out + n * p->out_image + y * p->out_row,
+                              p->stride_x * c, p->weights, c, p->e.bias, p->out + n * p->out_image + y * p->out_row,
                               p->out_pixel);
+    epilogue_finish(&p->e, n * p->out_image, p->oh * p->ow, c, p->out_pixel, p->out);
 }
 
 static void depthwise_offsets(const depthwise_plan *p, int64_t *offset)
@@ -99,21 +101,27 @@ static real *depthwise_workspace(depthwise_plan *p, int64_t extra, int width, in
     return (real *)(block + bytes);
 }
 
-static int conv_depthwise_fwd(const fnn_conv_shape *s, const real *x, const real *w, const real *bias, real *y)
+static int64_t conv_depthwise_prepared(const fnn_conv_shape *s) { return conv_taps(s) * s->c; }
+
+static void conv_depthwise_prepare(const fnn_conv_shape *s, const real *w, real *to)
 {
-    depthwise_plan p = depthwise_forward_plan(s);
-    int64_t *offset, taps = conv_taps(s);
-    int width = fnn_parallel_width(s->n, depthwise_work(s));
-    real *weights = depthwise_workspace(&p, 0, width, &offset);
-    if (!weights)
-        return FNN_NO_MEMORY;
+    int64_t taps = conv_taps(s);
     for (int64_t t = 0; t < taps; t++)
         for (int64_t c = 0; c < s->c; c++)
-            weights[t * s->c + c] = w[c * taps + t];
+            to[t * s->c + c] = w[c * taps + t];
+}
+
+static int conv_depthwise_fwd(const fnn_conv_shape *s, const real *x, const real *weights, const epilogue *e, real *y)
+{
+    depthwise_plan p = depthwise_forward_plan(s);
+    int64_t *offset;
+    int width = fnn_parallel_width(s->n, depthwise_work(s));
+    if (!depthwise_workspace(&p, 0, width, &offset))
+        return FNN_NO_MEMORY;
     depthwise_offsets(&p, offset);
     p.in = x;
     p.weights = weights;
-    p.bias = bias;
+    p.e = *e;
     p.out = y;
     fnn_parallel(s->n, width, depthwise_task, &p);
     fnn_free(offset);

@@ -13,7 +13,8 @@
  * `out`. Filter row r reads image row oy * stride_y + r - pad_y; pads may be negative. */
 typedef struct {
     int64_t n, ih, iw, ic, oh, ow, oc, r, s, stride_y, stride_x, pad_y, pad_x;
-    const real *in, *packed, *bias;
+    const real *in, *packed;
+    epilogue e;
     real *out;
     int64_t out_image, out_row, out_pixel; /* steps of out */
     /* derived */
@@ -102,8 +103,10 @@ static void direct_task(void *context, int64_t index, int thread)
             int64_t iy = oy * d->stride_y - d->pad_y;
             int64_t r0 = min_int(max_int(-iy, 0), d->r), r1 = max_int(min_int(d->r, d->ih - iy), r0);
             tile.runs = r1 - r0;
-            direct_row(d, &tile, rows + (iy + r0 - first) * d->row, b + r0 * tile.b_run, d->bias ? d->bias + k : NULL,
-                       d->out + n * d->out_image + oy * d->out_row + k, cols);
+            int64_t at = n * d->out_image + oy * d->out_row + k;
+            direct_row(d, &tile, rows + (iy + r0 - first) * d->row, b + r0 * tile.b_run,
+                       d->e.bias ? d->e.bias + k : NULL, d->out + at, cols);
+            epilogue_finish(&d->e, at, d->ow, cols, d->out_pixel, d->out);
         }
     }
 }
@@ -139,7 +142,7 @@ static void direct_pack_fwd_task(void *context, int64_t panel, int thread)
         }
 }
 
-static int conv_direct_fwd(const fnn_conv_shape *s, const real *x, const real *w, const real *bias, real *y)
+static direct_plan direct_forward_plan(const fnn_conv_shape *s)
 {
     direct_plan d = {.n = s->n, .ih = s->in[1], .iw = s->in[2], .ic = s->c, .oh = s->out[1], .ow = s->out[2]};
     d.oc = s->k;
@@ -149,24 +152,40 @@ static int conv_direct_fwd(const fnn_conv_shape *s, const real *x, const real *w
     d.stride_x = s->stride[2];
     d.pad_y = s->pad[1];
     d.pad_x = s->pad[2];
-    d.in = x;
-    d.out = y;
-    d.bias = bias;
     d.out_pixel = s->k;
     d.out_row = d.ow * s->k;
     d.out_image = d.oh * d.out_row;
     direct_cut(&d);
+    return d;
+}
+
+static int64_t conv_direct_prepared(const fnn_conv_shape *s)
+{
+    direct_plan d = direct_forward_plan(s);
+    return direct_packed_reals(&d);
+}
+
+static void conv_direct_prepare(const fnn_conv_shape *s, const real *w, real *packed)
+{
+    direct_plan d = direct_forward_plan(s);
+    direct_pack p = {.s = s, .w = w, .packed = packed, .width = d.width, .r = d.r, .s_taps = d.s};
+    int width = fnn_parallel_width(d.panels, (double)direct_packed_reals(&d));
+    fnn_parallel(d.panels, width, direct_pack_fwd_task, &p);
+}
+
+static int conv_direct_fwd(const fnn_conv_shape *s, const real *x, const real *packed, const epilogue *e, real *y)
+{
+    direct_plan d = direct_forward_plan(s);
+    d.in = x;
+    d.packed = packed;
+    d.e = *e;
+    d.out = y;
     int width = fnn_parallel_width(d.n * d.bands, conv_flops(s) * FNN_NS_PER_FLOP);
-    int64_t packed = round_up(direct_packed_reals(&d), 16);
-    real *workspace = fnn_alloc(sizeof(real) * (size_t)(packed + width * d.scratch_reals));
-    if (!workspace)
+    d.scratch = fnn_alloc(sizeof(real) * (size_t)max_int(width * d.scratch_reals, 1));
+    if (!d.scratch)
         return FNN_NO_MEMORY;
-    d.packed = workspace;
-    d.scratch = workspace + packed;
-    direct_pack p = {.s = s, .w = w, .packed = workspace, .width = d.width, .r = d.r, .s_taps = d.s};
-    fnn_parallel(d.panels, fnn_parallel_width(d.panels, (double)packed), direct_pack_fwd_task, &p);
     direct_run(&d, width);
-    fnn_free(workspace);
+    fnn_free(d.scratch);
     return FNN_OK;
 }
 

@@ -11,7 +11,7 @@
 typedef struct {
     const fnn_conv_shape *s;
     const real *in, *grad, *weights; /* weights: per group (k, taps, c), so that col's rows match */
-    const real *bias;
+    epilogue e;
     real *out;
     int64_t taps, c, k, depth; /* of one group; depth = taps * c */
     int64_t block, blocks, chunk, chunks;
@@ -117,11 +117,13 @@ static void im2col_fwd_task(void *context, int64_t index, int thread)
     gemm_plan g = {.m = count, .n = p->k, .k = p->depth, .a = col, .b = p->weights + group * p->k * p->depth, .c = y};
     g.a_row = g.b_row = p->depth;
     g.b_transposed = true;
-    g.bias = p->bias ? p->bias + group * p->k : NULL;
+    g.bias = p->e.bias ? p->e.bias + group * p->k : NULL;
     g.packed = packed;
     gemm_cut(&g);
     gemm_run(&g, false);
-    im2col_copy_block(count, p->k, y, p->k, p->out + (n * conv_out_pixels(s) + first) * s->k + group * p->k, s->k);
+    int64_t at = (n * conv_out_pixels(s) + first) * s->k + group * p->k;
+    im2col_copy_block(count, p->k, y, p->k, p->out + at, s->k);
+    epilogue_finish(&p->e, at, count, p->k, s->k, p->out);
 }
 
 /* Room for the packed panels of a product of the given width and depth, whether or not it will need them. */
@@ -133,23 +135,29 @@ static int64_t im2col_packed(int64_t n, int64_t k)
     return gemm_packed_reals(&g);
 }
 
-static int conv_im2col_fwd(const fnn_conv_shape *s, const real *x, const real *w, const real *bias, real *y)
+static int64_t conv_im2col_prepared(const fnn_conv_shape *s) { return s->k * conv_taps(s) * (s->c / s->groups); }
+
+static void conv_im2col_prepare(const fnn_conv_shape *s, const real *w, real *to)
+{
+    im2col_plan p = im2col_cut(s);
+    im2col_reorder_weights(&p, w, to, false);
+}
+
+static int conv_im2col_fwd(const fnn_conv_shape *s, const real *x, const real *weights, const epilogue *e, real *y)
 {
     im2col_plan p = im2col_cut(s);
     p.in = x;
-    p.bias = bias;
+    p.weights = weights;
+    p.e = *e;
     p.out = y;
     p.scratch_reals = p.block * (p.depth + p.k) + im2col_packed(p.k, p.depth);
-    int64_t tasks = s->n * p.blocks * s->groups, weights = round_up(s->k * p.depth, 16);
+    int64_t tasks = s->n * p.blocks * s->groups;
     int width = fnn_parallel_width(tasks, conv_flops(s) * FNN_NS_PER_FLOP);
-    real *workspace = fnn_alloc(sizeof(real) * (size_t)(weights + width * p.scratch_reals));
-    if (!workspace)
+    p.scratch = fnn_alloc(sizeof(real) * (size_t)(width * p.scratch_reals));
+    if (!p.scratch)
         return FNN_NO_MEMORY;
-    im2col_reorder_weights(&p, w, workspace, false);
-    p.weights = workspace;
-    p.scratch = workspace + weights;
     fnn_parallel_dynamic(tasks, width, im2col_fwd_task, &p);
-    fnn_free(workspace);
+    fnn_free(p.scratch);
     return FNN_OK;
 }
 

@@ -10,7 +10,8 @@
 
 typedef struct {
     int64_t n, ih, iw, ic, oh, ow, oc, r, s, pad_y, pad_x;
-    const real *in, *w, *bias; /* w[oc][r][s][c] */
+    const real *in, *w; /* w[oc][r][s][c] */
+    epilogue e;
     real *out;
     /* derived */
     int64_t width, row, band, bands, scratch_reals;
@@ -56,7 +57,7 @@ static void planar_tile(const planar_plan *p, const real *rows, int64_t r0, int6
                          tile_out + k * p->width, (int)min_int(K->gemm_tile_rows, p->oc - k), (int)pixels, r > r0);
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t k = 0; k < p->oc; k++)
-            out[(x + i) * p->oc + k] = tile_out[k * p->width + i] + (p->bias ? p->bias[k] : 0);
+            out[(x + i) * p->oc + k] = tile_out[k * p->width + i] + (p->e.bias ? p->e.bias[k] : 0);
 }
 
 static void planar_task(void *context, int64_t index, int thread)
@@ -72,30 +73,35 @@ static void planar_task(void *context, int64_t index, int thread)
         for (int64_t x = 0; x < p->ow; x += p->width)
             planar_tile(p, rows + (iy + r0 - first) * p->ic * p->row, r0, r1, x, min_int(p->width, p->ow - x), tile,
                         p->out + (n * p->oh + oy) * p->ow * p->oc);
+        epilogue_finish(&p->e, (n * p->oh + oy) * p->ow * p->oc, p->ow, p->oc, p->oc, p->out);
     }
 }
 
-static int planar_run(planar_plan *p, const fnn_conv_shape *s, const real *w, bool mirrored)
+static int64_t planar_filter_reals(const planar_plan *p) { return p->oc * p->r * p->s * p->ic; }
+
+static void planar_prepare(const planar_plan *p, const real *w, bool mirrored, real *to)
 {
-    planar_cut(p);
-    int width = fnn_parallel_width(p->n * p->bands, conv_flops(s) * FNN_NS_PER_FLOP * 4);
-    int64_t taps = p->r * p->s, weights = round_up(p->oc * taps * p->ic, 16);
-    real *workspace = fnn_alloc(sizeof(real) * (size_t)(weights + width * p->scratch_reals));
-    if (!workspace)
-        return FNN_NO_MEMORY;
+    int64_t taps = p->r * p->s;
     for (int64_t o = 0; o < p->oc; o++)
         for (int64_t t = 0; t < taps; t++)
             for (int64_t c = 0; c < p->ic; c++)
-                workspace[(o * taps + t) * p->ic + c] =
+                to[(o * taps + t) * p->ic + c] =
                     mirrored ? w[(c * p->oc + o) * taps + taps - 1 - t] : w[(o * p->ic + c) * taps + t];
-    p->w = workspace;
-    p->scratch = workspace + weights;
+}
+
+static int planar_run(planar_plan *p, const fnn_conv_shape *s)
+{
+    planar_cut(p);
+    int width = fnn_parallel_width(p->n * p->bands, conv_flops(s) * FNN_NS_PER_FLOP * 4);
+    p->scratch = fnn_alloc(sizeof(real) * (size_t)(width * p->scratch_reals));
+    if (!p->scratch)
+        return FNN_NO_MEMORY;
     fnn_parallel_dynamic(p->n * p->bands, width, planar_task, p);
-    fnn_free(workspace);
+    fnn_free(p->scratch);
     return FNN_OK;
 }
 
-static int conv_planar_fwd(const fnn_conv_shape *s, const real *x, const real *w, const real *bias, real *y)
+static planar_plan planar_forward_plan(const fnn_conv_shape *s)
 {
     planar_plan p = {.n = s->n, .ih = s->in[1], .iw = s->in[2], .ic = s->c, .oh = s->out[1], .ow = s->out[2]};
     p.oc = s->k;
@@ -103,10 +109,29 @@ static int conv_planar_fwd(const fnn_conv_shape *s, const real *x, const real *w
     p.s = s->kernel[2];
     p.pad_y = s->pad[1];
     p.pad_x = s->pad[2];
+    return p;
+}
+
+static int64_t conv_planar_prepared(const fnn_conv_shape *s)
+{
+    planar_plan p = planar_forward_plan(s);
+    return planar_filter_reals(&p);
+}
+
+static void conv_planar_prepare(const fnn_conv_shape *s, const real *w, real *to)
+{
+    planar_plan p = planar_forward_plan(s);
+    planar_prepare(&p, w, false, to);
+}
+
+static int conv_planar_fwd(const fnn_conv_shape *s, const real *x, const real *w, const epilogue *e, real *y)
+{
+    planar_plan p = planar_forward_plan(s);
     p.in = x;
-    p.bias = bias;
+    p.w = w;
+    p.e = *e;
     p.out = y;
-    return planar_run(&p, s, w, false);
+    return planar_run(&p, s);
 }
 
 static int conv_planar_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
@@ -119,7 +144,14 @@ static int conv_planar_bwd_x(const fnn_conv_shape *s, const real *dy, const real
     p.pad_x = p.s - 1 - s->pad[2];
     p.in = dy;
     p.out = dx;
-    return planar_run(&p, s, w, true);
+    real *mirrored = fnn_alloc(sizeof(real) * (size_t)planar_filter_reals(&p));
+    if (!mirrored)
+        return FNN_NO_MEMORY;
+    planar_prepare(&p, w, true, mirrored);
+    p.w = mirrored;
+    int status = planar_run(&p, s);
+    fnn_free(mirrored);
+    return status;
 }
 
 /* ---- backward, weight: dw[k][(r, s, c)] = sum over pixels of dy[pixel][k] * col[pixel][(r, s, c)] ----

@@ -9,7 +9,8 @@
 /* A 3x3 correlation of `in` (n, ih, iw, c) giving `out` (n, oh, ow, k). */
 typedef struct {
     int64_t n, ih, iw, c, oh, ow, k, pad_y, pad_x;
-    const real *in, *u, *bias;
+    const real *in, *u;
+    epilogue e;
     real *out;
     /* derived */
     int64_t tiles_y, tiles_x, tiles, blocks, width, panels, v_reals, scratch_reals;
@@ -51,10 +52,18 @@ static void wino_task(void *context, int64_t index, int thread)
         K->wino_products(p->blocks, count, v, p->u + panel * p->blocks * 36 * K->lanes * p->width, p->width, m);
         for (int64_t t = 0; t < count; t++) {
             int64_t n = wino_place(p, first + t, &y, &x);
-            K->wino_output(m + t * p->width, p->width, p->bias ? p->bias + k0 : NULL, p->oh, p->ow, p->k, y, x,
-                           min_int(p->width, p->k - k0), p->out + n * p->oh * p->ow * p->k + k0);
+            int64_t at = n * p->oh * p->ow * p->k + k0;
+            K->wino_output(m + t * p->width, p->width, p->e.bias ? p->e.bias + k0 : NULL,
+                           p->e.residual ? p->e.residual + at : NULL, p->e.relu, p->oh, p->ow, p->k, y, x,
+                           min_int(p->width, p->k - k0), p->out + at);
         }
     }
+    if (p->e.activation)
+        for (int64_t t = 0; t < count; t++) {
+            int64_t n = wino_place(p, first + t, &y, &x);
+            epilogue_activate(&p->e, min_int(4, p->oh - y), min_int(4, p->ow - x) * p->k, p->ow * p->k,
+                              p->out + ((n * p->oh + y) * p->ow + x) * p->k);
+        }
 }
 
 /* ---- filters: packed[panel][tap][c][width] -> u[panel][xi][c][width], c up to whole blocks ---- */
@@ -82,38 +91,65 @@ static double wino_work(const wino_plan *p)
     return 2.0 * 36 * (double)p->tiles * (double)p->c * (double)p->k * FNN_NS_PER_FLOP;
 }
 
-/* `pack` is the task that packs this pass's filters as the direct algorithm does. */
-static int wino_run(wino_plan *p, const fnn_conv_shape *s, const real *w, fnn_task *pack)
+static int64_t wino_filter_reals(const wino_plan *p) { return p->panels * 36 * p->blocks * K->lanes * p->width; }
+
+/* u: the transformed filters. `pack` is the task that packs this pass's filters as the direct algorithm does. */
+static int wino_prepare(const wino_plan *p, const fnn_conv_shape *s, const real *w, fnn_task *pack, real *u)
 {
-    wino_cut(p);
-    int64_t tasks = ceil_div(p->tiles, FNN_WINO_TILES);
-    int width = fnn_parallel_width(tasks, wino_work(p));
-    int64_t packed = p->panels * 9 * p->c * p->width, u = p->panels * 36 * p->blocks * K->lanes * p->width;
-    real *workspace = fnn_alloc(sizeof(real) * (size_t)(packed + u + width * p->scratch_reals));
-    if (!workspace)
+    real *packed = fnn_alloc(sizeof(real) * (size_t)(p->panels * 9 * p->c * p->width));
+    if (!packed)
         return FNN_NO_MEMORY;
-    wino_filters filters = {p, workspace, workspace + packed};
-    direct_pack d = {.s = s, .w = w, .packed = workspace, .width = p->width, .r = 3, .s_taps = 3};
+    wino_filters filters = {p, packed, u};
+    direct_pack d = {.s = s, .w = w, .packed = packed, .width = p->width, .r = 3, .s_taps = 3};
     d.step_y = d.step_x = 1;
-    int pack_width = fnn_parallel_width(p->panels, (double)u);
-    fnn_parallel(p->panels, pack_width, pack, &d);
-    fnn_parallel(p->panels, pack_width, wino_filter_task, &filters);
-    p->u = filters.u;
-    p->scratch = workspace + packed + u;
-    fnn_parallel_dynamic(tasks, width, wino_task, p);
-    fnn_free(workspace);
+    int width = fnn_parallel_width(p->panels, (double)wino_filter_reals(p));
+    fnn_parallel(p->panels, width, pack, &d);
+    fnn_parallel(p->panels, width, wino_filter_task, &filters);
+    fnn_free(packed);
     return FNN_OK;
 }
 
-static int conv_winograd_fwd(const fnn_conv_shape *s, const real *x, const real *w, const real *bias, real *y)
+static int wino_run(wino_plan *p)
+{
+    int64_t tasks = ceil_div(p->tiles, FNN_WINO_TILES);
+    int width = fnn_parallel_width(tasks, wino_work(p));
+    p->scratch = fnn_alloc(sizeof(real) * (size_t)(width * p->scratch_reals));
+    if (!p->scratch)
+        return FNN_NO_MEMORY;
+    fnn_parallel_dynamic(tasks, width, wino_task, p);
+    fnn_free(p->scratch);
+    return FNN_OK;
+}
+
+static wino_plan wino_forward_plan(const fnn_conv_shape *s)
 {
     wino_plan p = {.n = s->n, .ih = s->in[1], .iw = s->in[2], .c = s->c, .oh = s->out[1], .ow = s->out[2], .k = s->k};
     p.pad_y = s->pad[1];
     p.pad_x = s->pad[2];
+    wino_cut(&p);
+    return p;
+}
+
+static int64_t conv_winograd_prepared(const fnn_conv_shape *s)
+{
+    wino_plan p = wino_forward_plan(s);
+    return wino_filter_reals(&p);
+}
+
+static int conv_winograd_prepare(const fnn_conv_shape *s, const real *w, real *u)
+{
+    wino_plan p = wino_forward_plan(s);
+    return wino_prepare(&p, s, w, direct_pack_fwd_task, u);
+}
+
+static int conv_winograd_fwd(const fnn_conv_shape *s, const real *x, const real *u, const epilogue *e, real *y)
+{
+    wino_plan p = wino_forward_plan(s);
     p.in = x;
-    p.bias = bias;
+    p.u = u;
+    p.e = *e;
     p.out = y;
-    return wino_run(&p, s, w, direct_pack_fwd_task);
+    return wino_run(&p);
 }
 
 /* The data gradient is the correlation of dy with the mirrored filters, c and k exchanged. */
@@ -124,7 +160,16 @@ static int conv_winograd_bwd_x(const fnn_conv_shape *s, const real *dy, const re
     p.pad_x = 2 - s->pad[2];
     p.in = dy;
     p.out = dx;
-    return wino_run(&p, s, w, direct_pack_bwd_x_task);
+    wino_cut(&p);
+    real *u = fnn_alloc(sizeof(real) * (size_t)wino_filter_reals(&p));
+    if (!u)
+        return FNN_NO_MEMORY;
+    p.u = u;
+    int status = wino_prepare(&p, s, w, direct_pack_bwd_x_task, u);
+    if (status == FNN_OK)
+        status = wino_run(&p);
+    fnn_free(u);
+    return status;
 }
 
 /* ---- backward, weight ----

@@ -24,6 +24,8 @@ typedef struct {
     bool a_transposed, b_transposed;
     const real *bias; /* (n), added to every row; or NULL */
     real *c;
+    const epilogue *e;    /* of all of C; or NULL */
+    const real *prepared; /* B as gemm_prepare packs it, or NULL */
     /* derived */
     int64_t width, panels, row_blocks, panel_groups, panels_per_group;
     bool in_place; /* B is read where it lies */
@@ -97,6 +99,13 @@ static void gemm_fetch_next(const gemm_plan *g, int64_t i0, int64_t i1, int64_t 
         gemm_fetch(g->b + p1 * g->b_row, depth, g->n, g->b_row, part, parts);
 }
 
+/* What follows the sums of `rows` rows and `cols` columns of C from (i, j) on. */
+static void gemm_finish(const gemm_plan *g, int64_t i, int64_t rows, int64_t j, int64_t cols)
+{
+    if (g->e)
+        epilogue_finish(g->e, i * g->n + j, rows, cols, g->n, g->c);
+}
+
 static void gemm_block_task(void *context, int64_t index, int thread)
 {
     gemm_plan *g = context;
@@ -121,6 +130,8 @@ static void gemm_block_task(void *context, int64_t index, int thread)
             gemm_tile(g, &tile, a + i * row_step, i0 + i, min_int(i1 - i0 - i, height), panel, p0);
         }
     }
+    int64_t j = first * g->width;
+    gemm_finish(g, i0, i1 - i0, j, min_int(last * g->width, g->n) - j);
 }
 
 static void gemm_cut(gemm_plan *g)
@@ -149,7 +160,7 @@ static void gemm_run(gemm_plan *g, bool may_thread)
     int64_t tasks = g->row_blocks * g->panel_groups;
     int width = may_thread ? fnn_parallel_width(tasks, flops * FNN_NS_PER_FLOP) : 1;
     double pack_bytes = 2.0 * sizeof(real) * (double)gemm_packed_reals(g);
-    if (!g->in_place)
+    if (!g->in_place && !g->prepared)
         fnn_parallel(g->panels, may_thread ? fnn_parallel_width(g->panels, pack_bytes * FNN_NS_PER_BYTE) : 1,
                      gemm_pack_task, g);
     fnn_parallel_dynamic(tasks, width, gemm_block_task, g);
@@ -168,6 +179,7 @@ static void gemm_dot_task(void *context, int64_t index, int thread)
     for (int64_t i = 0; i < g->m; i++)
         K->gemm_dot(n, g->k, g->a + i * g->a_row, g->b + j * g->b_row, g->b_row, g->bias ? g->bias + j : NULL,
                     g->c + i * g->n + j);
+    gemm_finish(g, 0, g->m, j, n);
 }
 
 /* ---- a long inner dimension: partial products of chunks of k, added in order ---- */
@@ -234,6 +246,7 @@ static int64_t gemm_chunk_count(const gemm_plan *g)
 static int gemm_by_chunks(const gemm_plan *whole, int64_t chunks)
 {
     gemm_chunks s = {.whole = *whole, .chunk = round_up(ceil_div(whole->k, chunks), 16)};
+    s.whole.e = NULL; /* the sums are complete when all chunks are added */
     double flops = 2.0 * (double)whole->m * (double)whole->n * (double)whole->k;
     s.chunks = ceil_div(whole->k, s.chunk);
     int width = fnn_parallel_width(s.chunks, flops * FNN_NS_PER_FLOP);
@@ -250,6 +263,7 @@ static int gemm_by_chunks(const gemm_plan *whole, int64_t chunks)
     s.partial = workspace + per_thread * width;
     fnn_parallel_dynamic(s.chunks, width, gemm_chunk_task, &s);
     add_partials(whole->c, s.partial, c_reals, s.chunks - 1);
+    gemm_finish(whole, 0, whole->m, 0, whole->n);
     fnn_free(workspace);
     return FNN_OK;
 }
@@ -264,15 +278,37 @@ static void gemm_nothing(real *c, int64_t rows, int64_t n, const real *bias)
             memset(c, 0, sizeof(real) * (size_t)n);
 }
 
+static bool gemm_is_dots(const gemm_plan *g) { return g->m <= GEMM_DOT_ROWS && g->b_transposed && !g->a_transposed; }
+
+/* Reals of B in the form in which a product like this reads it; 0 if it packs nothing, or part by part. */
+static int64_t gemm_prepared(const gemm_plan *g)
+{
+    gemm_plan cut = *g;
+    if (g->m * g->n * g->k == 0 || gemm_is_dots(g) || gemm_chunk_count(g) > 1)
+        return 0;
+    gemm_cut(&cut);
+    return gemm_packed_reals(&cut);
+}
+
+static void gemm_prepare(const gemm_plan *g, real *packed)
+{
+    gemm_plan cut = *g;
+    gemm_cut(&cut);
+    cut.packed = packed;
+    double bytes = 2.0 * sizeof(real) * (double)gemm_packed_reals(&cut);
+    fnn_parallel(cut.panels, fnn_parallel_width(cut.panels, bytes * FNN_NS_PER_BYTE), gemm_pack_task, &cut);
+}
+
 static int gemm(gemm_plan *g)
 {
     if (g->m == 0 || g->n == 0)
         return FNN_OK;
     if (g->k == 0) {
         gemm_nothing(g->c, g->m, g->n, g->bias);
+        gemm_finish(g, 0, g->m, 0, g->n);
         return FNN_OK;
     }
-    if (g->m <= GEMM_DOT_ROWS && g->b_transposed && !g->a_transposed) {
+    if (gemm_is_dots(g)) {
         int64_t blocks = ceil_div(g->n, GEMM_DOT_BLOCK);
         double bytes = (double)sizeof(real) * (double)(g->n * g->k);
         fnn_parallel(blocks, fnn_parallel_width(blocks, bytes * FNN_NS_PER_BYTE), gemm_dot_task, g);
@@ -282,13 +318,14 @@ static int gemm(gemm_plan *g)
     if (chunks > 1)
         return gemm_by_chunks(g, chunks);
     gemm_cut(g);
-    int64_t packed = round_up(gemm_packed_reals(g), 16);
-    g->packed = fnn_alloc(sizeof(real) * (size_t)(packed + fnn_num_threads() * GEMM_A_REALS));
-    if (!g->packed)
+    int64_t packed = g->prepared ? 0 : round_up(gemm_packed_reals(g), 16);
+    real *workspace = fnn_alloc(sizeof(real) * (size_t)(packed + fnn_num_threads() * GEMM_A_REALS));
+    if (!workspace)
         return FNN_NO_MEMORY;
-    g->a_block = g->packed + packed;
+    g->packed = g->prepared ? (real *)g->prepared : workspace;
+    g->a_block = workspace + packed;
     gemm_run(g, true);
-    fnn_free(g->packed);
+    fnn_free(workspace);
     return FNN_OK;
 }
 

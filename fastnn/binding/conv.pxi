@@ -10,8 +10,16 @@ cdef extern from "fnn.h" nogil:
         int64_t stride[3]
         int64_t pad[3]
         int64_t dilation[3]
+    enum: FNN_NO_ACTIVATION
+    ctypedef struct fnn_epilogue:
+        const void *bias
+        const void *residual
+        int activation
+        double a, b, c
+    int fnn_conv_prepare(int dtype, const fnn_conv_shape *s, int algorithm, const void *w, void *prepared,
+                         int64_t *reals)
     int fnn_conv_fwd(int dtype, const fnn_conv_shape *s, int algorithm, const void *x, const void *w,
-                     const void *bias, void *y)
+                     const void *prepared, const fnn_epilogue *e, void *y)
     int fnn_conv_bwd_x(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *w, void *dx)
     int fnn_conv_bwd_w(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *x, void *dw)
 
@@ -44,20 +52,60 @@ cdef int conv_shape(fnn_conv_shape *s, cnp.ndarray x, cnp.ndarray w, cnp.ndarray
     return 0
 
 
-def conv_fwd(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray y, tuple stride, tuple pad, tuple dilation,
-             int64_t groups, int algorithm=FNN_CONV_AUTO):
-    """y = correlation of x with w, plus bias unless None."""
+cdef int epilogue_of(fnn_epilogue *e, int dtype, cnp.ndarray bias, cnp.ndarray residual, int activation,
+                     tuple parameters, int64_t channels, int64_t size) except -1:
+    """The epilogue struct for an output of `size` elements; bias and residual may be None."""
+    if activation != FNN_NO_ACTIVATION and not 0 <= activation < FNN_ACTIVATIONS:
+        raise ValueError(f"conv: there is no activation {activation}")
+    e.bias = NULL if bias is None else source(bias, dtype, "bias", channels)
+    e.residual = NULL if residual is None else source(residual, dtype, "residual", size)
+    e.activation = activation
+    e.a, e.b, e.c = parameters
+    return 0
+
+
+def conv_prepare(cnp.ndarray x, cnp.ndarray w, cnp.ndarray y, tuple stride, tuple pad, tuple dilation,
+                 int64_t groups, int algorithm=FNN_CONV_AUTO):
+    """The filters as conv_fwd reads them for these shapes at this level, or None where it reads them as they are."""
     cdef fnn_conv_shape s
+    cdef int dtype = real_dtype(w, "w"), status
+    cdef int64_t reals
+    conv_shape(&s, x, w, y, stride, pad, dilation, groups)
+    cdef const void *wp = source(w, dtype, "w")
+    done(fnn_conv_prepare(dtype, &s, algorithm, wp, NULL, &reals))
+    if reals == 0:
+        return None
+    cdef cnp.ndarray prepared = empty((reals,), w.dtype)
+    cdef void *to = target(prepared, dtype, "prepared", reals)
+    with nogil:
+        status = fnn_conv_prepare(dtype, &s, algorithm, wp, to, &reals)
+    done(status)
+    return prepared
+
+
+def conv_fwd(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray y, tuple stride, tuple pad, tuple dilation,
+             int64_t groups, int algorithm=FNN_CONV_AUTO, cnp.ndarray prepared=None, cnp.ndarray residual=None,
+             int activation=FNN_NO_ACTIVATION, tuple parameters=(0.0, 0.0, 0.0)):
+    """y = activation(correlation of x with w + bias + residual), what is None or -1 left out.
+
+    `prepared` is what conv_prepare gave for the same shapes and algorithm at the same level; it saves the work, and
+    changes no bit.
+    """
+    cdef fnn_conv_shape s
+    cdef fnn_epilogue e
     cdef int dtype = real_dtype(x, "x"), status
+    cdef int64_t reals
     conv_shape(&s, x, w, y, stride, pad, dilation, groups)
     cdef const void *xp = source(x, dtype, "x")
     cdef const void *wp = source(w, dtype, "w")
-    cdef const void *bp = NULL
+    cdef const void *pp = NULL
     cdef void *yp = target(y, dtype, "y")
-    if bias is not None:
-        bp = source(bias, dtype, "bias", s.k)
+    epilogue_of(&e, dtype, bias, residual, activation, parameters, s.k, cnp.PyArray_SIZE(y))
+    if prepared is not None:
+        done(fnn_conv_prepare(dtype, &s, algorithm, wp, NULL, &reals))
+        pp = source(prepared, dtype, "prepared", reals)
     with nogil:
-        status = fnn_conv_fwd(dtype, &s, algorithm, xp, wp, bp, yp)
+        status = fnn_conv_fwd(dtype, &s, algorithm, xp, wp, pp, &e, yp)
     done(status)
 
 
