@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ..autograd import Tensor
 from ..nn import Module, ModuleList
-from .evaluation import Batches, evaluation_mode
+from ..nn.mode import evaluation_mode
+from .evaluation import Batches
 
 if TYPE_CHECKING:
     from ..transforms import Views
