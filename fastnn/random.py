@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import _C
+
 __all__ = [
     "Generator", "SampleGenerator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "philox4x32",
     "seed", "set_rng_state",
@@ -24,6 +26,8 @@ _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_NO_EPOCH = 2**32 - 1
+_GAMMA_ATTEMPTS = 12
 
 
 def philox4x32(counter: npt.NDArray[np.uint64], key: tuple[int, int]) -> npt.NDArray[np.uint64]:
@@ -171,7 +175,7 @@ class SampleGenerator:
 
     Args:
         seed: from 0 to 2**64 - 1.
-        epoch: from 0 to 2**32 - 1.
+        epoch: from 0 to 2**32 - 2.
         indices: the samples' indices in the data set, from 0 to 2**32 - 1.
 
     Example:
@@ -188,32 +192,36 @@ class SampleGenerator:
             raise ValueError(f"SampleGenerator: expected a vector of indices, got {samples.dtype} {samples.shape}")
         if samples.size and not 0 <= int(samples.min()) <= int(samples.max()) < 2**32:
             raise ValueError("SampleGenerator: indices must lie between 0 and 2**32 - 1")
-        if not 0 <= epoch < 2**32:
-            raise ValueError(f"SampleGenerator: expected an epoch from 0 to 2**32 - 1, got {epoch}")
-        self._key = (checked & 0xFFFFFFFF, checked >> 32)
-        self._epoch = np.uint64(epoch)
-        self._samples = samples.astype(np.uint64)
+        if not 0 <= epoch < _NO_EPOCH:
+            raise ValueError(f"SampleGenerator: expected an epoch from 0 to 2**32 - 2, got {epoch}")
+        self._seed, self._epoch = checked, int(epoch)
+        self._samples = np.ascontiguousarray(samples, np.uint64)
         self._call = 0
 
     def __len__(self) -> int:
         return len(self._samples)
 
-    def _words(self, count: int) -> npt.NDArray[np.uint64]:
-        """The next call's random numbers: `count` 64-bit words per sample, (samples, count)."""
-        n, blocks = len(self._samples), -(-count // 2)
-        counter = np.empty((4, n, blocks), np.uint64)
-        counter[0] = np.arange(blocks, dtype=np.uint64)
-        counter[1] = np.uint64(self._call)
-        counter[2] = self._samples[:, None]
-        counter[3] = self._epoch
-        self._call += 1
-        w0, w1, w2, w3 = philox4x32(counter.reshape(4, -1), self._key)
-        words = np.stack([w0 | (w1 << _HALF), w2 | (w3 << _HALF)], axis=-1)
-        return words.reshape(n, 2 * blocks)[:, :count]
+    @property
+    def epoch(self) -> int:
+        """The epoch."""
+        return self._epoch
+
+    def lasting(self) -> SampleGenerator:
+        """A generator for the same samples whose numbers are the same in every epoch."""
+        other = SampleGenerator(self._seed, 0, self._samples)
+        other._epoch = _NO_EPOCH
+        return other
 
     def _unit(self, count: int) -> npt.NDArray[np.float64]:
-        """Uniform numbers in [0, 1), multiples of 2**-53, (samples, count)."""
-        return (self._words(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        """Uniform numbers in [0, 1), multiples of 2**-53, (samples, count).
+
+        Number j of a sample is made of the upper 53 bits of half j % 2 of the cipher's 128 bits for the counter
+        (j // 2, call, sample, epoch).
+        """
+        unit = np.empty((len(self._samples), count))
+        _C.random_samples(self._samples, self._seed, self._epoch, self._call, unit)
+        self._call += 1
+        return unit
 
     def uniform(self, low: float = 0.0, high: float = 1.0, k: int | None = None) -> npt.NDArray[np.float64]:
         """Numbers uniform in [low, high).
@@ -226,7 +234,10 @@ class SampleGenerator:
         Returns:
             float64, (n,) or (n, k).
         """
-        drawn = low + (high - low) * self._unit(1 if k is None else k)
+        drawn = self._unit(1 if k is None else k)
+        if low != 0.0 or high != 1.0:
+            drawn *= high - low
+            drawn += low
         return drawn[:, 0] if k is None else drawn
 
     def integers(self, low: npt.ArrayLike, high: npt.ArrayLike, k: int | None = None) -> npt.NDArray[np.int64]:
@@ -269,6 +280,61 @@ class SampleGenerator:
         radius = np.sqrt(-2.0 * np.log1p(-unit[:, :count]))
         drawn = radius * np.cos(2.0 * np.pi * unit[:, count:])
         return drawn[:, 0] if k is None else drawn
+
+    def gamma(self, shape: float, k: int | None = None) -> npt.NDArray[np.float64]:
+        """Numbers of the gamma distribution with scale 1, by rejection (twelve attempts, of which 95 % succeed each).
+
+        Args:
+            shape: > 0.
+            k: how many per sample; None for one, without a dimension of its own.
+
+        Returns:
+            float64, (n,) or (n, k).
+
+        Raises:
+            ValueError: if `shape` is not positive.
+
+        Source: Marsaglia, Tsang, "A simple method for generating gamma variables", ACM TOMS 26, 2000.
+        """
+        drawn = np.exp(self._log_gamma(shape, 1 if k is None else k))
+        return drawn[:, 0] if k is None else drawn
+
+    def beta(self, a: float, b: float, k: int | None = None) -> npt.NDArray[np.float64]:
+        """Numbers of the beta distribution, X / (X + Y) with X of gamma(a) and Y of gamma(b).
+
+        Args:
+            a: > 0.
+            b: > 0.
+            k: how many per sample; None for one, without a dimension of its own.
+
+        Returns:
+            float64, (n,) or (n, k).
+
+        Raises:
+            ValueError: if `a` or `b` is not positive.
+        """
+        count = 1 if k is None else k
+        difference = self._log_gamma(b, count) - self._log_gamma(a, count)
+        drawn = np.exp(-np.logaddexp(0.0, difference))
+        return drawn[:, 0] if k is None else drawn
+
+    def _log_gamma(self, shape: float, count: int) -> npt.NDArray[np.float64]:
+        """Logarithms of gamma variables, which for small shapes are too small themselves, (samples, count)."""
+        if not 0 < shape < np.inf:
+            raise ValueError(f"SampleGenerator: expected a positive shape, got {shape!r}")
+        d = (shape if shape >= 1 else shape + 1) - 1 / 3
+        normal = self.normal(_GAMMA_ATTEMPTS * count)
+        uniform = 1.0 - self._unit(_GAMMA_ATTEMPTS * count)
+        base = 1 + normal / np.sqrt(9 * d)
+        cube = np.where(base > 0, base, 1.0) ** 3
+        fits = (base > 0) & (np.log(uniform) < normal**2 / 2 + d - d * cube + d * np.log(cube))
+        attempts = (len(self), count, _GAMMA_ATTEMPTS)
+        first = np.argmax(fits.reshape(attempts), axis=2, keepdims=True)
+        logs = np.log(d * np.take_along_axis(cube.reshape(attempts), first, axis=2)[:, :, 0])
+        if shape >= 1:
+            return logs
+        # gamma(shape) = gamma(shape + 1) u^(1 / shape)
+        return np.asarray(logs + np.log(1.0 - self._unit(count)) / shape)
 
     def bernoulli(self, p: npt.ArrayLike = 0.5) -> npt.NDArray[np.bool_]:
         """For each sample, True with probability `p`, a number or one per sample.

@@ -309,7 +309,8 @@ def python_sources() -> Iterator[tuple[str, str]]:
 
 
 MAY_IMPORT_THE_BINDING = {
-    "fastnn/backends.py", "fastnn/cpu.py", "fastnn/memory.py", "fastnn/data/gather.py", "fastnn/transforms/fused.py",
+    "fastnn/backends.py", "fastnn/cpu.py", "fastnn/memory.py", "fastnn/random.py",
+    "fastnn/data/gather.py", "fastnn/transforms/fused.py",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from scipy import stats
 
 import fastnn
+from fastnn import cpu
 from fastnn.random import Generator, SampleGenerator, philox4x32
 
 
@@ -180,3 +182,56 @@ def test_distributions_of_samples() -> None:
 
 def test_empty_batches() -> None:
     assert all(len(drawn) == 0 for drawn in _draw(SampleGenerator(0, 0, [])))
+
+
+@pytest.fixture(params=cpu.levels())
+def level(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = cpu.level()
+    cpu.set_level(request.param)
+    yield request.param
+    cpu.set_level(before)
+
+
+@pytest.mark.usefixtures("level")
+def test_sample_numbers_are_philox_as_documented() -> None:
+    """The kernel against the cipher written in NumPy, whose answers are known."""
+    samples, seed, epoch = np.array([0, 5, 2**32 - 1, 7, 8]), 2**40 + 3, 9
+    for count in (1, 2, 3, 8):
+        generator = SampleGenerator(seed, epoch, samples)
+        generator.uniform()
+        found = generator.uniform(k=count)
+        for row, sample in enumerate(samples):
+            for j in range(count):
+                counter = np.array([[j // 2], [1], [sample], [epoch]], np.uint64)
+                words = philox4x32(counter, (seed % 2**32, seed >> 32))[:, 0]
+                bits = int(words[2 * (j % 2)]) | int(words[2 * (j % 2) + 1]) << 32
+                assert found[row, j] == (bits >> 11) * 2.0**-53
+
+
+def test_sample_numbers_have_the_same_bits_on_any_number_of_threads() -> None:
+    before, results = fastnn.get_num_threads(), []
+    for threads in (1, 2):
+        fastnn.set_num_threads(threads)
+        results.append(SampleGenerator(3, 0, np.arange(60_001)).uniform(k=3))
+    fastnn.set_num_threads(before)
+    np.testing.assert_array_equal(results[0], results[1])
+
+
+def test_lasting_numbers_do_not_depend_on_the_epoch() -> None:
+    drawn = [SampleGenerator(3, epoch, [4, 1]).lasting().uniform() for epoch in (0, 1, 1000)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    assert (drawn[0] != SampleGenerator(3, 0, [4, 1]).uniform()).all()
+
+
+@pytest.mark.parametrize("shape", [0.2, 0.4, 1.0, 1.7, 20.0])
+def test_gamma_and_beta(shape: float) -> None:
+    """Kolmogorov-Smirnov tests at a false-alarm rate of 1e-6 each."""
+    generator = SampleGenerator(5, 1, range(20_000))
+    assert stats.kstest(generator.gamma(shape), stats.gamma(shape).cdf).pvalue > 1e-6
+    assert stats.kstest(generator.beta(shape, 1.5, k=2).ravel(), stats.beta(shape, 1.5).cdf).pvalue > 1e-6
+    symmetric = generator.beta(shape, shape)
+    assert np.isfinite(symmetric).all()
+    assert stats.kstest(symmetric, stats.beta(shape, shape).cdf).pvalue > 1e-6
+    with pytest.raises(ValueError, match="positive shape"):
+        generator.beta(0.0, 1.0)

@@ -9,17 +9,11 @@
 
 typedef uint32_t v_words __attribute__((vector_size(FNN_VECTOR_BYTES / sizeof(real) * 4), aligned(4), may_alias));
 
-/* word[0 .. WORD_BLOCK) = words 4 block ... of the stream. Each 64-bit lane holds one counter's 32-bit word; upper
- * halves may hold anything until the end, as the multiplications ignore them. */
-ALWAYS_INLINE void philox_words(uint64_t seed, uint64_t stream, uint64_t block, uint32_t *word)
+/* word[4 l .. 4 l + 4) = the cipher's output for the counter in 64-bit lane l. Each lane of c0 .. c3 holds one 32-bit
+ * word; upper halves may hold anything until the end, as the multiplications ignore them. */
+ALWAYS_INLINE void philox_cipher(uint64_t seed, vu64 c0, vu64 c1, vu64 c2, vu64 c3, uint32_t *word)
 {
-    vu64 c0, c1, c2, c3, low = (vu64){0} + 0xffffffffu;
-#pragma GCC unroll 8
-    for (int i = 0; i < WORD_LANES; i++)
-        c0[i] = block + (uint64_t)i;
-    c1 = c0 >> 32;
-    c2 = (vu64){0} + stream;
-    c3 = c2 >> 32;
+    vu64 low = (vu64){0} + 0xffffffffu;
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     vu64 m0 = (vu64){0} + 0xD2511F53u, m1 = (vu64){0} + 0xCD9E8D57u;
 #pragma GCC unroll 10
@@ -38,6 +32,16 @@ ALWAYS_INLINE void philox_words(uint64_t seed, uint64_t stream, uint64_t block, 
         uint64_t pair[2] = {first[i], second[i]};
         memcpy(word + 4 * i, pair, sizeof pair);
     }
+}
+
+/* word[0 .. WORD_BLOCK) = words 4 block ... of the stream. */
+ALWAYS_INLINE void philox_words(uint64_t seed, uint64_t stream, uint64_t block, uint32_t *word)
+{
+    vu64 c0, c2 = (vu64){0} + stream;
+#pragma GCC unroll 8
+    for (int i = 0; i < WORD_LANES; i++)
+        c0[i] = block + (uint64_t)i;
+    philox_cipher(seed, c0, c0 >> 32, c2, c2 >> 32, word);
 }
 
 /* y[i] = scale x[i] where word start + i reaches the threshold, else 0; start is a multiple of 4 */
@@ -84,6 +88,36 @@ static void KERNEL(random_uniform)(int64_t n, int64_t start, uint64_t seed, uint
             float u = (float)(word[j] >> 8) * 0x1p-24f;
 #endif
             y[i + j] = (real)low + (real)(high - low) * u;
+        }
+    }
+}
+
+/* y[i, j] = number j of sample[i], i < n, j < count: 53 random bits as a multiple of 2^-53 in [0, 1), from half j % 2
+ * of the cipher's output for counter (j / 2, call, sample[i], epoch). */
+static void KERNEL(random_samples)(int64_t n, int64_t count, uint64_t seed, uint64_t epoch, uint64_t call,
+                                   const uint64_t *sample, double *y)
+{
+    uint32_t word[WORD_BLOCK];
+    int64_t blocks = (count + 1) / 2, counters = n * blocks, row = 0, block = 0;
+    for (int64_t at = 0; at < counters; at += WORD_LANES) {
+        int64_t first_row = row, first_block = block;
+        vu64 c0 = {0}, c2 = {0};
+        for (int lane = 0; lane < WORD_LANES && row < n; lane++) {
+            c0[lane] = (uint64_t)block;
+            c2[lane] = sample[row];
+            if (++block == blocks)
+                block = 0, row++;
+        }
+        philox_cipher(seed, c0, (vu64){0} + call, c2, (vu64){0} + epoch, word);
+        int64_t r = first_row, b = first_block;
+        for (int lane = 0; lane < WORD_LANES && r < n; lane++) {
+            for (int64_t half = 0; half < 2 && 2 * b + half < count; half++) {
+                uint64_t bits;
+                memcpy(&bits, word + 4 * lane + 2 * half, sizeof bits);
+                y[r * count + 2 * b + half] = (double)(bits >> 11) * 0x1p-53;
+            }
+            if (++b == blocks)
+                b = 0, r++;
         }
     }
 }

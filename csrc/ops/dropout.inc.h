@@ -63,3 +63,32 @@ int DRIVER(random_uniform)(int64_t n, uint64_t seed, uint64_t stream, double low
     fnn_parallel(tasks, fnn_parallel_width(tasks, work), random_uniform_task, &call);
     return FNN_OK;
 }
+
+/* ---- numbers of samples ---- */
+
+#define SAMPLES_OF_TASK 512
+
+typedef struct {
+    int64_t n, count;
+    uint64_t seed, epoch, call;
+    const uint64_t *sample;
+    double *y;
+} samples_call;
+
+static void random_samples_task(void *context, int64_t index, int thread)
+{
+    const samples_call *s = context;
+    int64_t i = index * SAMPLES_OF_TASK, n = min_int(SAMPLES_OF_TASK, s->n - i);
+    (void)thread;
+    K->random_samples(n, s->count, s->seed, s->epoch, s->call, s->sample + i, s->y + i * s->count);
+}
+
+int DRIVER(random_samples)(int64_t n, int64_t count, uint64_t seed, uint64_t epoch, uint64_t call,
+                           const uint64_t *sample, double *y)
+{
+    samples_call s = {n, count, seed, epoch, call, sample, y};
+    int64_t tasks = ceil_div(n, SAMPLES_OF_TASK);
+    double work = (double)n * (double)(count + 1) * 2 * FNN_NS_PER_WORD;
+    fnn_parallel(tasks, fnn_parallel_width(tasks, work), random_samples_task, &s);
+    return FNN_OK;
+}

@@ -6,6 +6,8 @@ cdef extern from "fnn.h" nogil:
     int fnn_feature_dropout(int dtype, int64_t images, int64_t spatial, int64_t channels, const void *x,
                             const void *factor, void *y)
     int fnn_random_uniform(int dtype, int64_t n, uint64_t seed, uint64_t stream, double low, double high, void *y)
+    int fnn_random_samples(int dtype, int64_t n, int64_t count, uint64_t seed, uint64_t epoch, uint64_t call,
+                           const uint64_t *sample, double *y)
 
 
 def dropout(cnp.ndarray x, uint64_t seed, uint64_t stream, uint32_t threshold, double scale, cnp.ndarray y):
@@ -43,4 +45,17 @@ def random_uniform(cnp.ndarray y, uint64_t seed, uint64_t stream, double low=0, 
     cdef int64_t n = cnp.PyArray_SIZE(y)
     with nogil:
         status = fnn_random_uniform(dtype, n, seed, stream, low, high, yp)
+    done(status)
+
+
+def random_samples(cnp.ndarray samples, uint64_t seed, uint64_t epoch, uint64_t call, cnp.ndarray y):
+    """y[i, j] = number j of samples[i], float64 in [0, 1), as `fastnn.random.SampleGenerator` defines it."""
+    cdef int status
+    if cnp.PyArray_NDIM(y) != 2:
+        raise ValueError("random_samples: expected y of two dimensions")
+    cdef int64_t n = y.shape[0], count = y.shape[1]
+    cdef const uint64_t *sp = <const uint64_t *>checked(samples, cnp.NPY_UINT64, "samples", n, False)
+    cdef double *yp = <double *>checked(y, cnp.NPY_FLOAT64, "y", -1, True)
+    with nogil:
+        status = fnn_random_samples(FNN_F64, n, count, seed, epoch, call, sp, yp)
     done(status)
