@@ -1,5 +1,59 @@
-"""Looking into a model: what it consists of and what it does."""
+"""Looking into a model: what it consists of and what it does.
 
+Every examination gives a `fastnn.report.Report`: data, `to_json` and `plot`. Plots need the extra `plot`,
+`hessian_spectrum` and `sharpness` the extra `scipy`.
+"""
+
+from .curvature import HessianSpectrum, Sharpness, hessian_spectrum, sharpness
+from .landscape import LossLandscape, LossPath, interpolate_loss, loss_landscape
+from .layers import LayerMonitor, LayerReport, LayerStatistics, layer_statistics
+from .noise import GradientNoise, gradient_noise_scale
+from .nonfinite import NonFiniteError, NonFiniteReport, OperationRange, trace_nonfinite
+from .paths import (
+    OptimizerPath,
+    OptimizerPaths,
+    TestFunction,
+    beale,
+    bowl,
+    himmelblau,
+    optimizer_paths,
+    rosenbrock,
+    saddle,
+)
 from .summary import LayerSummary, Summary, summary
+from .updates import UpdateRatios, UpdateReport
 
-__all__ = ["LayerSummary", "Summary", "summary"]
+__all__ = [
+    "GradientNoise",
+    "HessianSpectrum",
+    "LayerMonitor",
+    "LayerReport",
+    "LayerStatistics",
+    "LayerSummary",
+    "LossLandscape",
+    "LossPath",
+    "NonFiniteError",
+    "NonFiniteReport",
+    "OperationRange",
+    "OptimizerPath",
+    "OptimizerPaths",
+    "Sharpness",
+    "Summary",
+    "TestFunction",
+    "UpdateRatios",
+    "UpdateReport",
+    "beale",
+    "bowl",
+    "gradient_noise_scale",
+    "hessian_spectrum",
+    "himmelblau",
+    "interpolate_loss",
+    "layer_statistics",
+    "loss_landscape",
+    "optimizer_paths",
+    "rosenbrock",
+    "saddle",
+    "sharpness",
+    "summary",
+    "trace_nonfinite",
+]
