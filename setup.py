@@ -37,6 +37,13 @@ LEVELS = {
     "arm64": {"portable": [], "neon": []},
 }.get(platform.machine(), {"portable": []})
 
+# Units of the avx512 level beside its kernels: products of bfloat16.
+X86_UNITS = {
+    "avx512_bf16": [*X86_LEVELS["avx512"], "-mavx512bf16"],
+    "amx_bf16": [*X86_LEVELS["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16"],
+}
+UNITS = X86_UNITS if LEVELS is X86_LEVELS else {}
+
 DEBUG = os.environ.get("FASTNN_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTNN_SANITIZE", "")
 OPENMP = os.environ.get("FASTNN_OPENMP", "1") != "0"
@@ -66,6 +73,7 @@ CORE = ["csrc/alloc.c", "csrc/dispatch.c", "csrc/parallel.c", "csrc/ops/f32.c", 
 LIBRARIES = [library("fastnn_core", CORE, THREADS)] + [
     library(f"fastnn_{isa}", [f"csrc/isa/{isa}_f32.c", f"csrc/isa/{isa}_f64.c"], flags) for isa, flags in LEVELS.items()
 ]
+LIBRARIES += [library(f"fastnn_{unit}", [f"csrc/isa/{unit}.c"], flags) for unit, flags in UNITS.items()]
 
 
 def require_toolchain(compiler: list[str]) -> None:

@@ -1,8 +1,16 @@
 /* dispatch.c - finds the processor's instruction sets and points the drivers at one table of kernels. */
+#include "bf16.h"
 #include "kernels.h"
 
 #include <string.h>
 #include <unistd.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 typedef struct {
     const char *name;
@@ -33,6 +41,51 @@ static bool has_avx512(void)
 #elif defined(__aarch64__)
 FNN_DECLARE(neon)
 #endif
+
+/* ---- units that form products of bfloat16; they belong to the avx512 level ---- */
+
+typedef struct {
+    const char *name;
+    const fnn_bf16_kernels *kernels;
+    bool (*supported)(void);
+} bf16_unit;
+
+#if defined(__x86_64__)
+extern const fnn_bf16_kernels fnn_bf16_kernels_avx512, fnn_bf16_kernels_amx;
+
+static bool has_avx512_bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+
+static bool cpu_has_amx(void)
+{
+    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 };
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & AMX_BF16) && (d & AMX_TILE);
+}
+
+/* Tile registers enlarge a thread's saved state, so the system gives them to processes that ask. */
+static bool may_use_tiles(void)
+{
+#if defined(__linux__)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
+static bool has_amx(void) { return has_avx512_bf16() && cpu_has_amx() && may_use_tiles(); }
+#endif
+
+static const bf16_unit bf16_units[] = {
+    {"rounding", NULL, always},
+#if defined(__x86_64__)
+    {"avx512", &fnn_bf16_kernels_avx512, has_avx512_bf16},
+    {"amx", &fnn_bf16_kernels_amx, has_amx},
+#endif
+};
+
+const fnn_bf16_kernels *fnn_active_bf16;
+static int active_bf16;
 
 static const level levels[] = {
     {"portable", &fnn_kernels_f32_portable, &fnn_kernels_f64_portable, always},
@@ -66,6 +119,37 @@ void fnn_set_level(int index)
     active = index;
     fnn_active_f32 = levels[index].f32;
     fnn_active_f64 = levels[index].f64;
+    fnn_set_bf16(fnn_bf16_best());
+}
+
+/* Units are ordered and each needs what the one before needs, so those that can run are a prefix. */
+int fnn_bf16_count(void)
+{
+    int count = 1, all = (int)(sizeof bf16_units / sizeof *bf16_units);
+    while (count < all && strcmp(levels[active].name, "avx512") == 0 && bf16_units[count].supported())
+        count++;
+    return count;
+}
+
+const char *fnn_bf16_name(int index) { return bf16_units[index].name; }
+
+int fnn_bf16(void) { return active_bf16; }
+
+int fnn_bf16_best(void)
+{
+    int best = fnn_bf16_count() - 1;
+#if defined(__x86_64__)
+    /* Processors with tile registers run vdpbf16ps at half the rate of float32's multiply-add. */
+    if (bf16_units[best].kernels == &fnn_bf16_kernels_avx512 && cpu_has_amx())
+        best = 0;
+#endif
+    return best;
+}
+
+void fnn_set_bf16(int index)
+{
+    active_bf16 = index;
+    fnn_active_bf16 = bf16_units[index].kernels;
 }
 
 const char *fnn_cpu_features(void)
@@ -87,6 +171,8 @@ const char *fnn_cpu_features(void)
     FNN_FEATURE("avx512vl")
     FNN_FEATURE("avx512bf16")
 #undef FNN_FEATURE
+    if (cpu_has_amx())
+        strcat(text, " amx-bf16");
 #elif defined(__aarch64__)
     strcpy(text, "neon");
 #endif

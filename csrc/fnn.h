@@ -22,6 +22,12 @@ const char *fnn_level_name(int index); /* 0 is always "portable"; the last one i
 int fnn_level(void);                   /* index of the level in use */
 void fnn_set_level(int index);
 const char *fnn_cpu_features(void); /* space-separated names */
+/* How products of operands rounded to bfloat16 are formed at this level; setting a level chooses the best way. */
+int fnn_bf16_count(void);
+const char *fnn_bf16_name(int index); /* 0 is always "rounding": by the level's float32 kernels */
+int fnn_bf16(void);
+int fnn_bf16_best(void);
+void fnn_set_bf16(int index);
 int64_t fnn_cache_bytes(int level); /* data cache size of level 1, 2 or 3; a guess if unknown */
 
 /* ---- threads -------------------------------------------------------------------------------------------- */

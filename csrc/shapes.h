@@ -16,8 +16,15 @@ typedef struct {
     int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
 } fnn_conv_shape;
 
-/* What computes a convolution: the selection rule, or one algorithm wherever it can, for comparisons. */
-enum fnn_conv_algorithm { FNN_CONV_AUTO = 0, FNN_CONV_IM2COL = 1, FNN_CONV_DIRECT = 2, FNN_CONV_WINOGRAD = 3 };
+/* What computes a convolution: the selection rule, or one algorithm wherever it can, for comparisons. BF16 is the rule
+ * with operands rounded to bfloat16 in the layers that gain by it. */
+enum fnn_conv_algorithm {
+    FNN_CONV_AUTO = 0,
+    FNN_CONV_IM2COL = 1,
+    FNN_CONV_DIRECT = 2,
+    FNN_CONV_WINOGRAD = 3,
+    FNN_CONV_BF16 = 4
+};
 
 /* What a convolution does to its sums before they go to memory: y = activation(sum + bias + residual). */
 enum { FNN_NO_ACTIVATION = -1 };

@@ -16,7 +16,9 @@ from . import ops as ops
 from . import random as random
 from ._version import __version__ as __version__
 from .autograd import Tensor as Tensor
+from .autograd import autocast as autocast
 from .autograd import enable_grad as enable_grad
+from .autograd import is_autocast_enabled as is_autocast_enabled
 from .autograd import is_grad_enabled as is_grad_enabled
 from .autograd import no_grad as no_grad
 from .autograd import set_grad_enabled as set_grad_enabled

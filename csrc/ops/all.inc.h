@@ -24,6 +24,7 @@ static inline int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a,
 
 #include "epilogue.inc.h"
 #include "linear.inc.h"
+#include "linear_bf16.inc.h"
 #include "conv.inc.h"
 #include "pool.inc.h"
 #include "norm.inc.h"

@@ -69,6 +69,8 @@ static conv_algorithm conv_select(const fnn_conv_shape *s, int forced, int64_t o
     return pays || forced == FNN_CONV_WINOGRAD ? CONV_WINOGRAD : CONV_DIRECT;
 }
 
+#include "conv_bf16.inc.h"
+
 /* A 1x1 convolution is the product of the (pixels, c) matrix with the (k, c) weights. */
 static gemm_plan conv_pointwise_plan(const fnn_conv_shape *s, const real *w)
 {
@@ -185,7 +187,7 @@ static int conv_run(const fnn_conv_shape *s, conv_algorithm algorithm, const rea
 
 int DRIVER(conv_prepare)(const fnn_conv_shape *s, int algorithm, const real *w, real *prepared, int64_t *reals)
 {
-    bool nothing = s->n * conv_out_pixels(s) * s->k == 0;
+    bool nothing = s->n * conv_out_pixels(s) * s->k == 0 || conv_in_bf16(s, algorithm);
     conv_algorithm chosen = conv_select_fwd(s, algorithm);
     *reals = nothing ? 0 : conv_prepared(s, chosen);
     return prepared && *reals ? conv_prepare(s, chosen, w, prepared) : FNN_OK;
@@ -198,6 +200,8 @@ int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, cons
         return FNN_OK;
     conv_algorithm chosen = conv_select_fwd(s, algorithm);
     epilogue typed = epilogue_of(e);
+    if (conv_in_bf16(s, algorithm))
+        return conv_bf16_fwd(s, x, w, e, &typed, y);
     if (prepared || chosen == CONV_POINTWISE) /* a product packs its filters itself, if it packs them at all */
         return conv_run(s, chosen, x, w, prepared, &typed, y);
     real *own = fnn_alloc(sizeof(real) * (size_t)max_int(conv_prepared(s, chosen), 1));
@@ -214,6 +218,8 @@ int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, c
 {
     if (s->n * conv_in_pixels(s) * s->c == 0)
         return FNN_OK;
+    if (conv_in_bf16(s, algorithm))
+        return conv_bf16_bwd_x(s, dy, w, dx);
     switch (conv_select(s, algorithm, s->c)) {
     case CONV_POINTWISE:
         return conv_pointwise_bwd_x(s, dy, w, dx);
@@ -239,6 +245,8 @@ int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, c
         memset(dw, 0, sizeof(real) * (size_t)weights);
         return FNN_OK;
     }
+    if (conv_in_bf16(s, algorithm))
+        return conv_bf16_bwd_w(s, dy, x, dw);
     switch (conv_select(s, algorithm, s->k)) {
     case CONV_POINTWISE:
         return conv_pointwise_bwd_w(s, dy, x, dw);

@@ -4,6 +4,7 @@
 `no_grad`, `enable_grad`, `set_grad_enabled` are PyTorch's. Imports NumPy only.
 """
 
+from .autocast import autocast, is_autocast_enabled
 from .dtype import Array, Operand
 from .engine import Backward, Grads, Needs
 from .gradient import backward, grad
@@ -15,6 +16,6 @@ from .op import op, varying_op
 from .tensor import Tensor
 
 __all__ = [
-    "OPS", "Array", "Backward", "Grads", "Needs", "Operand", "Tensor", "backward", "enable_grad", "grad", "gradcheck",
-    "hessian", "hvp", "is_grad_enabled", "jacobian", "no_grad", "observe", "op", "set_grad_enabled", "varying_op",
+    "OPS", "Array", "Backward", "Grads", "Needs", "Operand", "Tensor", "autocast", "backward", "enable_grad", "grad", "gradcheck",
+    "hessian", "hvp", "is_autocast_enabled", "is_grad_enabled", "jacobian", "no_grad", "observe", "op", "set_grad_enabled", "varying_op",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Whether operations are recorded for differentiation: a switch per thread."""
+"""Whether operations are recorded for differentiation, and how precisely they multiply: switches per thread."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class _Mode(threading.local):
     """Thread-local state; the class attribute is the value a new thread starts with."""
 
     recording = True
+    bfloat16 = False
 
 
 MODE = _Mode()

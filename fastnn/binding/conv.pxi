@@ -1,7 +1,7 @@
 # conv.pxi - convolutions. Images are (n, depth, height, width, channels), weights (k, c / groups, kd, kh, kw).
 
 cdef extern from "fnn.h" nogil:
-    enum: FNN_CONV_AUTO, FNN_CONV_IM2COL, FNN_CONV_DIRECT, FNN_CONV_WINOGRAD
+    enum: FNN_CONV_AUTO, FNN_CONV_IM2COL, FNN_CONV_DIRECT, FNN_CONV_WINOGRAD, FNN_CONV_BF16
     ctypedef struct fnn_conv_shape:
         int64_t n, c, k, groups
         int64_t inside "in"[3]
@@ -25,6 +25,7 @@ cdef extern from "fnn.h" nogil:
 
 CONV_ALGORITHMS = {"auto": FNN_CONV_AUTO, "im2col": FNN_CONV_IM2COL, "direct": FNN_CONV_DIRECT,
                    "winograd": FNN_CONV_WINOGRAD}
+CONV_BF16 = FNN_CONV_BF16
 
 
 cdef int conv_shape(fnn_conv_shape *s, cnp.ndarray x, cnp.ndarray w, cnp.ndarray y, tuple stride, tuple pad,

@@ -10,6 +10,11 @@ cdef extern from "fnn.h" nogil:
     int fnn_level()
     void fnn_set_level(int index)
     const char *fnn_cpu_features()
+    int fnn_bf16_count()
+    const char *fnn_bf16_name(int index)
+    int fnn_bf16()
+    int fnn_bf16_best()
+    void fnn_set_bf16(int index)
     int64_t fnn_cache_bytes(int level)
     c_bool fnn_has_openmp()
     int fnn_num_threads()
@@ -140,6 +145,21 @@ def set_level(int index):
 
 def features():
     return fnn_cpu_features().decode().split()
+
+
+def bf16_units():
+    """Names of the ways to form products of bfloat16 at this level, the plainest first, and that of the best."""
+    return [fnn_bf16_name(i).decode() for i in range(fnn_bf16_count())], fnn_bf16_name(fnn_bf16_best()).decode()
+
+
+def bf16_unit():
+    return fnn_bf16_name(fnn_bf16()).decode()
+
+
+def set_bf16_unit(int index):
+    if not 0 <= index < fnn_bf16_count():
+        raise ValueError(f"set_bf16_unit: expected an index below {fnn_bf16_count()}, got {index}")
+    fnn_set_bf16(index)
 
 
 def cache_bytes(int cache_level):

@@ -4,11 +4,17 @@ cdef extern from "fnn.h" nogil:
     int fnn_matmul(int dtype, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row,
                    int64_t a_batch, c_bool a_transposed, const void *b, int64_t b_row, int64_t b_batch,
                    c_bool b_transposed, const void *bias, void *c)
+    int fnn_matmul_bf16(int dtype, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row,
+                        int64_t a_batch, c_bool a_transposed, const void *b, int64_t b_row, int64_t b_batch,
+                        c_bool b_transposed, const void *bias, void *c)
 
 
 def matmul(cnp.ndarray a, bint a_transposed, cnp.ndarray b, bint b_transposed, cnp.ndarray c,
-           cnp.ndarray bias=None):
-    """c[i] = op(a[i]) op(b[i]) + bias for contiguous (batch, rows, cols) arrays; a or b of batch 1 serves every i."""
+           cnp.ndarray bias=None, bint bf16=False):
+    """c[i] = op(a[i]) op(b[i]) + bias for contiguous (batch, rows, cols) arrays; a or b of batch 1 serves every i.
+
+    With `bf16`, float32 operands are rounded to bfloat16 and summed in float32.
+    """
     if cnp.PyArray_NDIM(a) != 3 or cnp.PyArray_NDIM(b) != 3 or cnp.PyArray_NDIM(c) != 3:
         raise ValueError("matmul: expected three arrays of three dimensions")
     cdef int dtype = real_dtype(a, "a"), status
@@ -24,6 +30,10 @@ def matmul(cnp.ndarray a, bint a_transposed, cnp.ndarray b, bint b_transposed, c
     if (a.shape[0] != 1 and a.shape[0] != batch) or (b.shape[0] != 1 and b.shape[0] != batch):
         raise ValueError(f"matmul: expected batches of 1 or {batch}, got {a.shape[0]} and {b.shape[0]}")
     with nogil:
-        status = fnn_matmul(dtype, batch, m, n, k, ap, a_row, a_batch, a_transposed, bp, b_row, b_batch,
-                            b_transposed, biasp, cp)
+        if bf16:
+            status = fnn_matmul_bf16(dtype, batch, m, n, k, ap, a_row, a_batch, a_transposed, bp, b_row, b_batch,
+                                     b_transposed, biasp, cp)
+        else:
+            status = fnn_matmul(dtype, batch, m, n, k, ap, a_row, a_batch, a_transposed, bp, b_row, b_batch,
+                                b_transposed, biasp, cp)
     done(status)

@@ -2,7 +2,8 @@
 
 The kernels see every image as (N, depth, height, width, C) and every filter as three-dimensional; what fewer
 dimensions lack has size 1. Which algorithm computes which shape is decided in csrc/ops/conv.inc.h; the switch
-`fastnn.backends.conv.algorithm` overrides it for comparisons.
+`fastnn.backends.conv.algorithm` overrides it for comparisons. Under `fastnn.autocast` the rule of
+csrc/ops/conv_bf16.inc.h comes first; the backward pass does as its forward pass did.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from .. import _C, backends
 from ..autograd import Array, Backward, Grads, Needs, op
+from ..autograd.mode import MODE
 from .layout import from_nhwc, to_nhwc
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_output_size"]
@@ -133,7 +135,7 @@ def _conv(
     x = input if batched else input[None]
     _check(name, dims, x, weight, bias, groups)
     g = _Geometry(name, x.shape, weight.shape, stride, padding, dilation, groups)
-    algorithm = backends.conv.code
+    algorithm = backends.conv.code or (_C.CONV_BF16 if MODE.bfloat16 else 0)
     last = to_nhwc(x)
     images = last.reshape(last.shape[0], *(1,) * (3 - dims), *last.shape[1:])
     filters = np.ascontiguousarray(weight).reshape(g.weight_shape)

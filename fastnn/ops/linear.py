@@ -9,6 +9,7 @@ import numpy as np
 from .. import _C
 from ..autograd import Array, Backward, Grads, Needs, op
 from ..autograd.dtype import promote_types
+from ..autograd.mode import MODE
 
 __all__ = ["bmm", "dot", "linear", "matmul", "mm"]
 
@@ -23,13 +24,13 @@ def _matrix(a: Array) -> tuple[Array, bool]:
     return np.ascontiguousarray(a), False
 
 
-def _product(a: Array, b: Array) -> Array:
+def _product(a: Array, b: Array, bf16: bool) -> Array:
     """`a @ b` for float matrices or stacks of them, (..., m, k) and (..., k, n), by the kernel."""
     if a.ndim == 2 and b.ndim == 2:
         y: Array = _C.empty((a.shape[0], b.shape[1]), a.dtype)
         a, a_turned = _matrix(a)
         b, b_turned = _matrix(b)
-        _C.matmul(a[None], a_turned, b[None], b_turned, y[None])
+        _C.matmul(a[None], a_turned, b[None], b_turned, y[None], None, bf16)
         return y
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
@@ -37,7 +38,7 @@ def _product(a: Array, b: Array) -> Array:
     a, a_turned = _stack(a, batch, m, k)
     b, b_turned = _stack(b, batch, k, n)
     y = _C.empty((count, m, n), a.dtype)
-    _C.matmul(a, a_turned, b, b_turned, y)
+    _C.matmul(a, a_turned, b, b_turned, y, None, bf16)
     return y.reshape(*batch, m, n)
 
 
@@ -84,8 +85,9 @@ def matmul(input: Array, other: Array) -> tuple[Array, Backward | None]:
         )
     dtype = promote_types(a.dtype, b.dtype)
     a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    bf16 = MODE.bfloat16
     try:
-        y = _product(a, b) if dtype.char in "fd" else np.matmul(a, b)
+        y = _product(a, b, bf16) if dtype.char in "fd" else np.matmul(a, b)
     except ValueError as error:
         if a.shape[:-2] != b.shape[:-2]:
             message = f"matmul: stacks of shapes {input.shape} and {other.shape} do not broadcast"
@@ -101,8 +103,8 @@ def matmul(input: Array, other: Array) -> tuple[Array, Backward | None]:
         rows, cols = a.shape[-2], b.shape[-1]
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         g = dy.astype(dtype, copy=False).reshape(*batch, rows, cols)
-        da = _sum_to(_product(g, b.swapaxes(-1, -2)), a.shape).reshape(shape) if needs[0] else None
-        db = _sum_to(_product(a.swapaxes(-1, -2), g), b.shape).reshape(other_shape) if needs[1] else None
+        da = _sum_to(_product(g, b.swapaxes(-1, -2), bf16), a.shape).reshape(shape) if needs[0] else None
+        db = _sum_to(_product(a.swapaxes(-1, -2), g, bf16), b.shape).reshape(other_shape) if needs[1] else None
         return da, db
 
     return y, backward
@@ -182,7 +184,8 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> tuple[Arra
     rows = x.shape[1] if x_turned else x.shape[0]
     y: Array = _C.empty((rows, outputs), input.dtype)
     b = None if bias is None else np.ascontiguousarray(bias)
-    _C.matmul(x[None], x_turned, w[None], not w_turned, y[None], b)
+    bf16 = MODE.bfloat16
+    _C.matmul(x[None], x_turned, w[None], not w_turned, y[None], b, bf16)
     shape, has_bias = input.shape, bias is not None
 
     def backward(dy: Array, needs: Needs) -> Grads:
@@ -190,11 +193,11 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> tuple[Arra
         dx = dw = db = None
         if needs[0]:
             dx = _C.empty((rows, features), g.dtype)
-            _C.matmul(g[None], False, w[None], w_turned, dx[None])
+            _C.matmul(g[None], False, w[None], w_turned, dx[None], None, bf16)
             dx = dx.reshape(shape)
         if needs[1]:
             dw = _C.empty((outputs, features), g.dtype)
-            _C.matmul(g[None], True, x[None], x_turned, dw[None])
+            _C.matmul(g[None], True, x[None], x_turned, dw[None], None, bf16)
         if has_bias and needs[2]:
             db = _C.empty((outputs,), g.dtype)
             if rows:
