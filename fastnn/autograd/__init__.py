@@ -16,6 +16,7 @@ from .op import op, varying_op
 from .tensor import Tensor
 
 __all__ = [
-    "OPS", "Array", "Backward", "Grads", "Needs", "Operand", "Tensor", "autocast", "backward", "enable_grad", "grad", "gradcheck",
-    "hessian", "hvp", "is_autocast_enabled", "is_grad_enabled", "jacobian", "no_grad", "observe", "op", "set_grad_enabled", "varying_op",
+    "OPS", "Array", "Backward", "Grads", "Needs", "Operand", "Tensor", "autocast", "backward", "enable_grad", "grad",
+    "gradcheck", "hessian", "hvp", "is_autocast_enabled", "is_grad_enabled", "jacobian", "no_grad", "observe", "op",
+    "set_grad_enabled", "varying_op",
 ]  # fmt: skip

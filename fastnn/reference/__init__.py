@@ -25,6 +25,7 @@ Example:
 from . import (
     activation,
     augment,
+    bfloat16,
     conv,
     dropout,
     elementwise,
@@ -41,6 +42,7 @@ from . import (
 __all__ = [
     "activation",
     "augment",
+    "bfloat16",
     "conv",
     "dropout",
     "elementwise",

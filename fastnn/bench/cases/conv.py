@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...autograd import autocast
 from ...reference import conv as reference
 from ..case import Array, Case, Contenders, backward, forward, noise, noise_images, reference_layout, torch_forms
 
-__all__ = ["SHAPES", "Shape", "cases"]
+__all__ = ["BF16_SHAPES", "SHAPES", "Shape", "cases"]
 
 _PASSES = ("fwd", "bwd_x", "bwd_w")
 
@@ -80,30 +81,47 @@ SHAPES = (
 )
 
 
+BF16_SHAPES = (
+    # 1×1, stride 2.
+    Shape(128, 64, 16, 128, kernel=1, padding=0),
+    Shape(128, 32, 32, 64, kernel=1, padding=0),
+    Shape(128, 256, 8, 256, kernel=1, padding=0),
+    Shape(128, 32, 32, 64, stride=2),
+    Shape(128, 16, 32, 32, stride=2),
+)
+"""Shapes that are measured under `autocast` too; PyTorch's contender then has bfloat16 tensors."""
+
+
 def cases(shapes: Sequence[Shape] = SHAPES) -> Iterator[Case]:
     """Every shape in every pass."""
     for shape in shapes:
         for direction in _PASSES:
             yield Case("conv", f"{shape} {direction}", shape.flops, "GFLOP/s", _builder(shape, direction))
+    for shape in BF16_SHAPES if shapes is SHAPES else ():
+        for direction in _PASSES:
+            build = _builder(shape, direction, bf16=True)
+            yield Case("conv bf16", f"{shape} {direction}", shape.flops, "GFLOP/s", build, comparable=False)
 
 
-def _builder(s: Shape, direction: str) -> Callable[[Mapping[str, Any]], Contenders]:
+def _builder(s: Shape, direction: str, bf16: bool = False) -> Callable[[Mapping[str, Any]], Contenders]:
     def build(against: Mapping[str, Any]) -> Contenders:
         x, dy = noise_images(s.n, s.c, s.size, s.size), noise_images(s.n, s.k, s.out, s.out, seed=1)
         w = noise(s.k, s.c // s.groups, s.kernel, s.kernel, seed=2)
         w /= (s.c // s.groups * s.kernel**2) ** 0.5
         options = (None, s.stride, s.padding, s.dilation, s.groups)
         if direction == "fwd":
-            works: Contenders = {"fastnn": forward("conv2d", x, w, *options)}
+            works: Contenders = {"fastnn": autocast(enabled=bf16)(forward("conv2d", x, w, *options))}
         else:
             needs = (direction == "bwd_x", direction == "bwd_w", False)
-            works = {"fastnn": backward("conv2d", dy, needs, x, w, *options)}
+            with autocast(enabled=bf16):
+                works = {"fastnn": backward("conv2d", dy, needs, x, w, *options)}
         if "numpy" in against:
             works["numpy"] = _numpy(s, direction, *reference_layout(x, w, dy))
         if "torch" in against:
             torch = against["torch"]
             for form, tensors in torch_forms(torch, x, w, dy).items():
-                works[form] = _torch(torch, s, direction, *tensors)
+                given = [each.bfloat16() if bf16 else each for each in tensors]
+                works[form] = _torch(torch, s, direction, *given)
         return works
 
     return build

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any, TypeAlias
 
+from ...autograd import autocast
 from ...reference import linear as reference
 from ..case import Array, Case, Contenders, backward, forward, noise, reference_layout
 
-__all__ = ["LAYERS", "PRODUCTS", "cases"]
+__all__ = ["BF16_LAYERS", "LAYERS", "PRODUCTS", "cases"]
 
 Product: TypeAlias = tuple[tuple[int, ...], int, int, int]
 
@@ -28,6 +29,9 @@ _PIXELS: tuple[Product, ...] = (((), 131072, 64, 128), ((), 8192, 256, 256), (()
 LAYERS = ((128, 784, 256), (128, 400, 120), (128, 2048, 10), (32, 400, 120), (512, 1024, 1024))
 """Linear layers: batch, inputs, outputs."""
 
+BF16_LAYERS = ((128, 784, 256), (128, 400, 120), (512, 1024, 1024))
+"""Layers that are measured under `autocast` too; PyTorch's contender then has bfloat16 tensors."""
+
 
 def cases(products: Sequence[Product] = PRODUCTS, layers: Sequence[tuple[int, int, int]] = LAYERS) -> Iterator[Case]:
     """Products, then layers."""
@@ -40,6 +44,9 @@ def cases(products: Sequence[Product] = PRODUCTS, layers: Sequence[tuple[int, in
     for layer in layers:
         for direction in ("fwd", "bwd_x", "bwd_w"):
             yield _layer(layer, direction)
+    for layer in BF16_LAYERS if layers is LAYERS else ():
+        for direction in ("fwd", "bwd_x", "bwd_w"):
+            yield _layer(layer, direction, bf16=True)
 
 
 def _product(product: Product, turned_a: bool, turned_b: bool) -> Case:
@@ -68,17 +75,18 @@ def _turned(matrix: Array, flag: bool) -> Array:
     return matrix.swapaxes(-1, -2) if flag else matrix
 
 
-def _layer(layer: tuple[int, int, int], direction: str) -> Case:
+def _layer(layer: tuple[int, int, int], direction: str, bf16: bool = False) -> Case:
     rows, inputs, outputs = layer
 
     def build(against: Mapping[str, Any]) -> Contenders:
         x, w, b = noise(rows, inputs), noise(outputs, inputs, seed=1), noise(outputs, seed=2)
         dy = noise(rows, outputs, seed=3)
         if direction == "fwd":
-            works: Contenders = {"fastnn": forward("linear", x, w, b)}
+            works: Contenders = {"fastnn": autocast(enabled=bf16)(forward("linear", x, w, b))}
         else:
             needs = (direction == "bwd_x", direction == "bwd_w", direction == "bwd_w")
-            works = {"fastnn": backward("linear", dy, needs, x, w, b)}
+            with autocast(enabled=bf16):
+                works = {"fastnn": backward("linear", dy, needs, x, w, b)}
         if "numpy" in against:
             plain = reference_layout(x, w, b, dy)
             works["numpy"] = {
@@ -88,7 +96,8 @@ def _layer(layer: tuple[int, int, int], direction: str) -> Case:
             }[direction]
         if "torch" in against:
             torch = against["torch"]
-            tx, tw, tb, tdy = (torch.from_numpy(each) for each in (x, w, b, dy))
+            dtype = torch.bfloat16 if bf16 else torch.float32
+            tx, tw, tb, tdy = (torch.from_numpy(each).to(dtype) for each in (x, w, b, dy))
             works["torch"] = {
                 "fwd": lambda: torch.nn.functional.linear(tx, tw, tb),
                 "bwd_x": lambda: torch.mm(tdy, tw),
@@ -97,4 +106,6 @@ def _layer(layer: tuple[int, int, int], direction: str) -> Case:
         return works
 
     name = f"layer {rows}x{inputs} -> {outputs} {direction}"
-    return Case("linear", name, 2.0 * rows * inputs * outputs, "GFLOP/s", build)
+    return Case(
+        "linear bf16" if bf16 else "linear", name, 2.0 * rows * inputs * outputs, "GFLOP/s", build, comparable=not bf16
+    )
