@@ -159,6 +159,18 @@ ALWAYS_INLINE vr tanhshrink_gradient(vr dy, vr x, act_params p)
     return dy * t * t;
 }
 
+/* x where |x| > a, else 0; NaN stays */
+ALWAYS_INLINE vr hardshrink_value(vr x, act_params p) { return v_and(~(v_abs(x) <= p.a), x); }
+ALWAYS_INLINE vr hardshrink_gradient(vr dy, vr x, act_params p) { return v_and(~(v_abs(x) <= p.a), dy); }
+
+/* x moved towards 0 by a, and 0 where |x| <= a */
+ALWAYS_INLINE vr softshrink_value(vr x, act_params p) { return v_and(~(v_abs(x) <= p.a), x - v_copysign(p.a, x)); }
+ALWAYS_INLINE vr softshrink_gradient(vr dy, vr x, act_params p) { return hardshrink_gradient(dy, x, p); }
+
+/* x where above a, else b */
+ALWAYS_INLINE vr threshold_value(vr x, act_params p) { return v_select(x <= p.a, p.b, x); }
+ALWAYS_INLINE vr threshold_gradient(vr dy, vr x, act_params p) { return v_and(~(x <= p.a), dy); }
+
 /* x clipped to [a, b]; the operand order keeps NaN */
 ALWAYS_INLINE vr hardtanh_value(vr x, act_params p) { return v_min(p.b, v_max(p.a, x)); }
 ALWAYS_INLINE vr hardtanh_gradient(vr dy, vr x, act_params p) { return v_and((x > p.a) & (x < p.b), dy); }

@@ -69,6 +69,24 @@ ALWAYS_INLINE vr kl_div_log_loss_slope(vr x, vr t, vr a) { return (void)x, (void
 ALWAYS_INLINE vr soft_margin_loss(vr x, vr t, vr a) { return (void)a, v_softplus(-t * x); }
 ALWAYS_INLINE vr soft_margin_loss_slope(vr x, vr t, vr a) { return (void)a, -t * v_sigmoid(-t * x); }
 
+/* x for t of 1, max(0, a - x) for t of -1 (for any other t their sum, as in PyTorch) */
+ALWAYS_INLINE vr hinge_embedding_loss(vr x, vr t, vr a)
+{
+    return v_and(~(t == -1), x) + v_and(~(t == 1), v_max(v_zero(), a - x));
+}
+ALWAYS_INLINE vr hinge_embedding_loss_slope(vr x, vr t, vr a)
+{
+    return v_and(~(t == -1), v_splat(1)) - v_and(~(t == 1) & (x <= a), v_splat(1));
+}
+
+/* x - t ln(x + a): minus the logarithm of Poisson's law of rate x, but for terms without x */
+ALWAYS_INLINE vr poisson_nll_loss(vr x, vr t, vr a) { return x - t * v_log(x + a); }
+ALWAYS_INLINE vr poisson_nll_loss_slope(vr x, vr t, vr a) { return 1 - t / (x + a); }
+
+/* The same of the rate given by its logarithm */
+ALWAYS_INLINE vr poisson_nll_log_loss(vr x, vr t, vr a) { return (void)a, v_exp(x) - t * x; }
+ALWAYS_INLINE vr poisson_nll_log_loss_slope(vr x, vr t, vr a) { return (void)a, v_exp(x) - t; }
+
 /* y[i] = loss(x[i], t[i]) */
 ALWAYS_INLINE void loss_each(loss_function *loss, int64_t n, const real *x, const real *t, double a, real *y)
 {

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..autograd.tensor import Tensor
 from ..nn.conv import Conv1d, Conv2d, Conv3d
+from ..nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..nn.linear import Linear
 from ..nn.mode import evaluation_mode
 from ..nn.module import Module
@@ -141,7 +142,7 @@ def summary(
     layers: list[LayerSummary] = []
     counted: set[int] = set()
 
-    def note(name: str, module: Module, output: Any) -> None:
+    def note(name: str, module: Module, inputs: Any, output: Any) -> None:
         parts = output if isinstance(output, tuple) else (output,)
         outputs = [each for each in parts if isinstance(each, Tensor)]
         own = [p for p in module.parameters(recurse=False) if id(p) not in counted]
@@ -153,7 +154,7 @@ def summary(
                 kind=type(module).__name__,
                 output_shape=shape,
                 parameters=sum(p.data.size for p in own),
-                multiply_adds=_multiply_adds(module, shape),
+                multiply_adds=_multiply_adds(module, inputs, shape),
                 activation_bytes=sum(each.data.nbytes for each in outputs),
             )
         )
@@ -161,7 +162,7 @@ def summary(
     with ExitStack() as stack, evaluation_mode(model):
         for name, module in model.named_modules():
             if not list(module.children()) or any(True for _ in module.parameters(recurse=False)):
-                stack.enter_context(module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output)))
+                stack.enter_context(module.register_forward_hook(lambda m, x, y, name=name: note(name, m, x, y)))
         model(Tensor(np.zeros(tuple(input_shape), dtype)))
     parameters = list(model.parameters())
     return Summary(
@@ -174,8 +175,11 @@ def summary(
     )
 
 
-def _multiply_adds(module: Module, output_shape: tuple[int, ...]) -> int:
-    """Of a linear layer or convolution: every output value is a sum over its share of the weight."""
+def _multiply_adds(module: Module, inputs: Any, output_shape: tuple[int, ...]) -> int:
+    """Of a linear layer or convolution: every output value is a sum over its share of the weight; of a transposed
+    convolution: every input value goes with its share into the output."""
     if isinstance(module, Linear | Conv1d | Conv2d | Conv3d):
         return prod(output_shape) * prod(module.weight.shape[1:])
+    if isinstance(module, ConvTranspose1d | ConvTranspose2d | ConvTranspose3d):
+        return int(prod(inputs[0].shape)) * prod(module.weight.shape[1:])
     return 0

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy.typing as npt
 
 from ..autograd.tensor import Tensor
+from ..random import Generator
 from . import functional as F
 from .module import Module
 from .parameter import allocate
@@ -121,6 +122,45 @@ class LeakyReLU(Module):
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
+
+
+class RReLU(Module):
+    """x for x > 0, otherwise w x with w from U(lower, upper), drawn anew for every element: (*) -> (*).
+
+    In evaluation mode w is the mean, (lower + upper) / 2.
+
+    Args:
+        lower: the least slope.
+        upper: the largest slope.
+        inplace: accepted as in PyTorch; the input is never changed.
+        generator: where random numbers come from; None means the default generator.
+
+    Raises:
+        ValueError: if `lower` is above `upper`.
+
+    Source: Xu et al., "Empirical evaluation of rectified activations", arXiv:1505.00853.
+    """
+
+    def __init__(
+        self,
+        lower: float = 1.0 / 8,
+        upper: float = 1.0 / 3,
+        inplace: bool = False,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        if not lower <= upper:
+            raise ValueError(f"RReLU: expected lower <= upper, got {lower} and {upper}")
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+        self.generator = generator
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, generator=self.generator)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
 
 
 class PReLU(Module):
@@ -260,6 +300,15 @@ class Softmax(Module):
         return f"dim={self.dim}"
 
 
+class Softmax2d(_Plain):
+    """`Softmax` over the channels of every point: (N, C, H, W) or (C, H, W) -> the same."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected (N, C, H, W) or (C, H, W), got shape {input.shape}")
+        return F.softmax(input, -3)
+
+
 class LogSoftmax(Module):
     """log of `Softmax`, computed as x - log Σ e^x, without overflow: (*) -> (*).
 
@@ -292,24 +341,3 @@ class Softmin(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
-
-
-class Maxout(Module):
-    """The maximum over groups of `pieces` neighbouring features: (N, C, *) -> (N, C / pieces, *).
-
-    Args:
-        pieces: how many linear pieces each output chooses from.
-        dim: the dimension of the features.
-
-    Source: Goodfellow et al., "Maxout networks", ICML 2013, arXiv:1302.4389.
-    """
-
-    def __init__(self, pieces: int, dim: int = 1) -> None:
-        self.pieces = pieces
-        self.dim = dim
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.maxout(input, self.pieces, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"pieces={self.pieces}, dim={self.dim}"

@@ -10,20 +10,26 @@ from .. import _C
 from ..autograd import engine, methods
 from . import arithmetic
 from .activation import *
+from .alpha_dropout import *
 from .compare import *
 from .conv import *
+from .conv_transpose import *
 from .copy import *
 from .create import *
+from .distance import *
 from .dropout import *
 from .einsum import *
 from .elementwise import *
 from .extreme import *
+from .fold import *
+from .fractional_pool import *
 from .index import *
 from .join import *
 from .linear import *
 from .loss import *
 from .norm import *
 from .pool import *
+from .power_pool import *
 from .reduce import *
 from .select import *
 from .shape import *

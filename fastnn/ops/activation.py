@@ -7,43 +7,26 @@ input does.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 
 from .. import _C
-from ..autograd import Array, Backward, Grads, Needs, op
+from ..autograd import Array, Grads, Needs, op
+from .gated import glu, maxout
 from .layout import from_rows, gapless, in_order_of, memory_axes, rows
+from .pointwise import Activated, pointwise
+from .random_activation import gumbel_softmax, rrelu
 from .reduction import need_real
-from .softmax import axis_of, log_softmax, softmax, softmin
+from .shrink import hardshrink, softshrink, tanhshrink, threshold
+from .softmax import log_softmax, softmax, softmin
 
 __all__ = [
-    "celu", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "maxout",
-    "mish", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softsign", "tanh",
-    "tanhshrink",
+    "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
+    "log_softmax", "logsigmoid", "maxout", "mish", "prelu", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu",
+    "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
-
-Activated: TypeAlias = tuple[Array, Backward]
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
-
-
-def _pointwise(name: str, entry: str, input: Array, a: float = 0.0, b: float = 0.0, c: float = 0.0) -> Activated:
-    """The activation `entry` of the table with its parameters; saves the input or the output, as the table says."""
-    need_real(name, input)
-    code = _C.ACTIVATIONS[entry]
-    x = gapless(input)
-    y: Array = _C.empty_like(x)
-    _C.activation_fwd(code, x, y, a, b, c)
-    saved = y if entry in _C.ACTIVATIONS_FROM_OUTPUT else x
-
-    def backward(dy: Array, needs: Needs) -> Grads:
-        dx: Array = _C.empty_like(saved)
-        _C.activation_bwd(code, in_order_of(dy, saved), saved, dx, a, b, c)
-        return (dx,)
-
-    return y, backward
 
 
 @op
@@ -66,7 +49,7 @@ def relu(input: Array, inplace: bool = False) -> Activated:
         >>> relu(fastnn.tensor([-1.0, 2.0]))
         tensor([0., 2.])
     """
-    return _pointwise("relu", "relu", input)
+    return pointwise("relu", "relu", input)
 
 
 @op
@@ -75,7 +58,7 @@ def relu6(input: Array, inplace: bool = False) -> Activated:
 
     Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
     """
-    return _pointwise("relu6", "hardtanh", input, 0.0, 6.0)
+    return pointwise("relu6", "hardtanh", input, 0.0, 6.0)
 
 
 @op
@@ -97,7 +80,7 @@ def hardtanh(input: Array, min_val: float = -1.0, max_val: float = 1.0, inplace:
     """
     if not min_val < max_val:
         raise ValueError(f"hardtanh: expected min_val below max_val, got {min_val} and {max_val}")
-    return _pointwise("hardtanh", "hardtanh", input, min_val, max_val)
+    return pointwise("hardtanh", "hardtanh", input, min_val, max_val)
 
 
 @op
@@ -111,7 +94,7 @@ def leaky_relu(input: Array, negative_slope: float = 0.01, inplace: bool = False
 
     Source: Maas, Hannun, Ng, ICML 2013.
     """
-    return _pointwise("leaky_relu", "leaky_relu", input, negative_slope)
+    return pointwise("leaky_relu", "leaky_relu", input, negative_slope)
 
 
 @op
@@ -125,7 +108,7 @@ def elu(input: Array, alpha: float = 1.0, inplace: bool = False) -> Activated:
 
     Source: Clevert, Unterthiner, Hochreiter, arXiv:1511.07289.
     """
-    return _pointwise("elu", "elu", input, alpha, 1.0, 1.0)
+    return pointwise("elu", "elu", input, alpha, 1.0, 1.0)
 
 
 @op
@@ -134,7 +117,7 @@ def selu(input: Array, inplace: bool = False) -> Activated:
 
     Source: Klambauer et al., arXiv:1706.02515; alpha = 1.67326..., scale = 1.05070...
     """
-    return _pointwise("selu", "elu", input, _SELU_ALPHA, _SELU_SCALE, 1.0)
+    return pointwise("selu", "elu", input, _SELU_ALPHA, _SELU_SCALE, 1.0)
 
 
 @op
@@ -152,7 +135,7 @@ def celu(input: Array, alpha: float = 1.0, inplace: bool = False) -> Activated:
     """
     if alpha == 0:
         raise ValueError("celu: expected alpha other than 0")
-    return _pointwise("celu", "elu", input, alpha, 1.0, 1.0 / alpha)
+    return pointwise("celu", "elu", input, alpha, 1.0, 1.0 / alpha)
 
 
 @op
@@ -171,7 +154,7 @@ def gelu(input: Array, approximate: str = "none") -> Activated:
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
-    return _pointwise("gelu", "gelu" if approximate == "none" else "gelu_tanh", input)
+    return pointwise("gelu", "gelu" if approximate == "none" else "gelu_tanh", input)
 
 
 @op
@@ -180,7 +163,7 @@ def silu(input: Array, inplace: bool = False) -> Activated:
 
     Source: Elfwing, Uchibe, Doya, arXiv:1702.03118.
     """
-    return _pointwise("silu", "silu", input)
+    return pointwise("silu", "silu", input)
 
 
 @op
@@ -189,7 +172,7 @@ def mish(input: Array, inplace: bool = False) -> Activated:
 
     Source: Misra, arXiv:1908.08681.
     """
-    return _pointwise("mish", "mish", input)
+    return pointwise("mish", "mish", input)
 
 
 @op
@@ -200,13 +183,13 @@ def sigmoid(input: Array) -> Activated:
         >>> sigmoid(fastnn.tensor([-1e4, 0.0, 1e4]))
         tensor([0.0000, 0.5000, 1.0000])
     """
-    return _pointwise("sigmoid", "sigmoid", input)
+    return pointwise("sigmoid", "sigmoid", input)
 
 
 @op
 def tanh(input: Array) -> Activated:
     """Hyperbolic tangent. Shapes and errors as `relu`."""
-    return _pointwise("tanh", "tanh", input)
+    return pointwise("tanh", "tanh", input)
 
 
 @op
@@ -229,31 +212,25 @@ def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> Activa
     """
     if beta == 0:
         raise ValueError("softplus: expected beta other than 0")
-    return _pointwise("softplus", "softplus", input, beta, threshold)
+    return pointwise("softplus", "softplus", input, beta, threshold)
 
 
 @op
 def logsigmoid(input: Array) -> Activated:
     """`log(sigmoid(input))`, without overflow. Shapes and errors as `relu`."""
-    return _pointwise("logsigmoid", "logsigmoid", input)
+    return pointwise("logsigmoid", "logsigmoid", input)
 
 
 @op
 def softsign(input: Array) -> Activated:
     """`input / (1 + |input|)`. Shapes and errors as `relu`."""
-    return _pointwise("softsign", "softsign", input)
-
-
-@op
-def tanhshrink(input: Array) -> Activated:
-    """`input - tanh(input)`. Shapes and errors as `relu`."""
-    return _pointwise("tanhshrink", "tanhshrink", input)
+    return pointwise("softsign", "softsign", input)
 
 
 @op
 def hardsigmoid(input: Array, inplace: bool = False) -> Activated:
     """Piecewise linear sigmoid `min(max(0, input + 3), 6) / 6`. Shapes and errors as `relu`."""
-    return _pointwise("hardsigmoid", "hardsigmoid", input)
+    return pointwise("hardsigmoid", "hardsigmoid", input)
 
 
 @op
@@ -262,7 +239,7 @@ def hardswish(input: Array, inplace: bool = False) -> Activated:
 
     Source: Howard et al., arXiv:1905.02244.
     """
-    return _pointwise("hardswish", "hardswish", input)
+    return pointwise("hardswish", "hardswish", input)
 
 
 @op
@@ -306,37 +283,3 @@ def prelu(input: Array, weight: Array) -> Activated:
         return from_rows(dx, shape) if per_channel else dx, dw
 
     return from_rows(y, shape) if per_channel else y, backward
-
-
-@op
-def maxout(input: Array, pieces: int, dim: int = 1) -> Activated:
-    """The maximum of each group of `pieces` neighbours along a dimension: a learnt convex activation.
-
-    Args:
-        input: float32 or float64.
-        pieces: how many values compete.
-        dim: the dimension of the channels.
-
-    Shape:
-        input: (N, C, *). Result: (N, C / pieces, *).
-
-    Raises:
-        TypeError: if `input` is not float32 or float64.
-        ValueError: if the dimension is not a multiple of `pieces`.
-
-    Source: Goodfellow et al., arXiv:1302.4389.
-    """
-    need_real("maxout", input)
-    axis = axis_of("maxout", dim, input.ndim)
-    if pieces < 1 or input.shape[axis] % pieces:
-        raise ValueError(f"maxout: expected a multiple of {pieces} channels, got shape {input.shape}")
-    shape = input.shape
-    grouped = input.reshape(*shape[:axis], shape[axis] // pieces, pieces, *shape[axis + 1 :])
-    first = np.expand_dims(grouped.argmax(axis=axis + 1), axis + 1)
-
-    def backward(dy: Array, needs: Needs) -> Grads:
-        dx = np.zeros((*first.shape[: axis + 1], pieces, *first.shape[axis + 2 :]), dy.dtype)
-        np.put_along_axis(dx, first, np.expand_dims(dy, axis + 1), axis + 1)
-        return (dx.reshape(shape),)
-
-    return np.take_along_axis(grouped, first, axis + 1).squeeze(axis + 1), backward

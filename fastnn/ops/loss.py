@@ -13,9 +13,12 @@ import numpy as np
 from .. import _C
 from ..autograd import Array, Grads, Needs, op
 from .layout import from_rows, rows
+from .likelihood_loss import gaussian_nll_loss, poisson_nll_loss
+from .multilabel_loss import multilabel_margin_loss, multilabel_soft_margin_loss
 from .pointwise_loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    hinge_embedding_loss,
     huber_loss,
     kl_div,
     l1_loss,
@@ -23,11 +26,19 @@ from .pointwise_loss import (
     smooth_l1_loss,
     soft_margin_loss,
 )
+from .ranking_loss import (
+    cosine_embedding_loss,
+    margin_ranking_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from .reduction import Loss, check_reduction, need_real, reduced, scalar
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss",
-    "mse_loss", "multi_margin_loss", "nll_loss", "smooth_l1_loss", "soft_margin_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "cross_entropy",
+    "gaussian_nll_loss", "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss",
+    "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from .layout import gapless, in_order_of
 from .reduction import Loss, check_reduction, need_real, reduced, scalar
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "huber_loss", "kl_div", "l1_loss", "mse_loss",
-    "smooth_l1_loss", "soft_margin_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "hinge_embedding_loss", "huber_loss", "kl_div",
+    "l1_loss", "mse_loss", "pointwise_loss", "smooth_l1_loss", "soft_margin_loss",
 ]  # fmt: skip
 
 _Slope: TypeAlias = Callable[[Array, Array], Array]
@@ -39,7 +39,7 @@ def _pair(name: str, input: Array, target: Array) -> tuple[Array, Array]:
     return x, in_order_of(target, x)
 
 
-def _loss(
+def pointwise_loss(
     name: str,
     entry: str,
     input: Array,
@@ -48,7 +48,7 @@ def _loss(
     a: float = 0.0,
     weight: Array | None = None,
     target_slope: _Slope | None = None,
-    count: int | None = None,
+    count: float | None = None,
 ) -> Loss:
     """The loss `entry` of the table with its parameter, weighted and reduced.
 
@@ -105,14 +105,29 @@ def _weighted(name: str, each: Array, weight: Array) -> Array:
         raise ValueError(f"{name}: weight of shape {weight.shape} does not broadcast to {each.shape}") from None
 
 
+def _with_weight(
+    name: str, entry: str, input: Array, target: Array, reduction: str, weight: Array | None, a: float = 0.0
+) -> Loss:
+    """`pointwise_loss` with weights of the input's shape, by whose sum the mean divides unless it is Huber's."""
+    count = None
+    if weight is not None:
+        if weight.shape != input.shape:
+            raise ValueError(f"{name}: expected weight of the input's shape {input.shape}, got {weight.shape}")
+        count = None if entry == "huber" else float(weight.sum(dtype=np.float64))
+    y, backward = pointwise_loss(name, entry, input, target, reduction, a, weight, count=count)
+    return y, lambda dy, needs: (*backward(dy, needs), None)
+
+
 @op
-def mse_loss(input: Array, target: Array, *, reduction: str = "mean") -> Loss:
+def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array | None = None) -> Loss:
     """Squared error `(input - target)^2`.
 
     Args:
         input: prediction, float32 or float64.
         target: what it should be.
         reduction: "mean" over all elements, "sum" or "none".
+        weight: factors of the single losses, of the input's shape; "mean" then divides by their sum. No gradient flows
+            to them.
 
     Shape:
         input, target: any one shape. Result: (), or with reduction "none" that shape.
@@ -126,14 +141,14 @@ def mse_loss(input: Array, target: Array, *, reduction: str = "mean") -> Loss:
         tensor(5.)
     """
     check_reduction("mse_loss", reduction)
-    return _loss("mse_loss", "mse", input, target, reduction)
+    return _with_weight("mse_loss", "mse", input, target, reduction, weight)
 
 
 @op
-def l1_loss(input: Array, target: Array, *, reduction: str = "mean") -> Loss:
+def l1_loss(input: Array, target: Array, reduction: str = "mean", weight: Array | None = None) -> Loss:
     """Absolute error `|input - target|`; its derivative at 0 is 0. Arguments, shapes and errors as `mse_loss`."""
     check_reduction("l1_loss", reduction)
-    return _loss("l1_loss", "l1", input, target, reduction)
+    return _with_weight("l1_loss", "l1", input, target, reduction, weight)
 
 
 @op
@@ -153,17 +168,20 @@ def smooth_l1_loss(input: Array, target: Array, *, reduction: str = "mean", beta
     check_reduction("smooth_l1_loss", reduction)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: expected beta of at least 0, got {beta}")
-    return _loss("smooth_l1_loss", "smooth_l1" if beta else "l1", input, target, reduction, beta)
+    return pointwise_loss("smooth_l1_loss", "smooth_l1" if beta else "l1", input, target, reduction, beta)
 
 
 @op
-def huber_loss(input: Array, target: Array, *, reduction: str = "mean", delta: float = 1.0) -> Loss:
+def huber_loss(
+    input: Array, target: Array, reduction: str = "mean", delta: float = 1.0, weight: Array | None = None
+) -> Loss:
     """`d^2 / 2` where `|d| <= delta`, else `delta (|d| - delta / 2)`, with `d = input - target`.
 
     Arguments, shapes and errors as `mse_loss`, and:
 
     Args:
         delta: where the parabola ends, above 0.
+        weight: factors of the single losses; "mean" divides by their number all the same, as in PyTorch.
 
     Raises:
         ValueError: if `delta` is not positive.
@@ -173,7 +191,29 @@ def huber_loss(input: Array, target: Array, *, reduction: str = "mean", delta: f
     check_reduction("huber_loss", reduction)
     if delta <= 0:
         raise ValueError(f"huber_loss: expected delta above 0, got {delta}")
-    return _loss("huber_loss", "huber", input, target, reduction, delta)
+    return _with_weight("huber_loss", "huber", input, target, reduction, weight, delta)
+
+
+@op
+def hinge_embedding_loss(input: Array, target: Array, margin: float = 1.0, *, reduction: str = "mean") -> Loss:
+    """`input` for targets of 1, `max(0, margin - input)` for targets of -1; the input is a distance.
+
+    Arguments, shapes and errors as `mse_loss`, and:
+
+    Args:
+        input: distances of pairs.
+        target: 1 for pairs that belong together, -1 for others.
+        margin: how far apart those should be.
+
+    Source: Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping", CVPR 2006.
+    """
+
+    def slope(x: Array, t: Array) -> Array:
+        return np.zeros_like(x)
+
+    name = "hinge_embedding_loss"
+    check_reduction(name, reduction)
+    return pointwise_loss(name, "hinge_embedding", input, target, reduction, margin, target_slope=slope)
 
 
 @op
@@ -187,7 +227,7 @@ def soft_margin_loss(input: Array, target: Array, *, reduction: str = "mean") ->
         return -x * _sigmoid(-t * x)
 
     check_reduction("soft_margin_loss", reduction)
-    return _loss("soft_margin_loss", "soft_margin", input, target, reduction, target_slope=slope)
+    return pointwise_loss("soft_margin_loss", "soft_margin", input, target, reduction, target_slope=slope)
 
 
 @op
@@ -211,7 +251,7 @@ def kl_div(input: Array, target: Array, *, reduction: str = "mean", log_target: 
     check_reduction("kl_div", reduction, ("none", "mean", "sum", "batchmean"))
     by_rows = reduction == "batchmean"
     count = input.shape[0] if by_rows and input.ndim else None
-    return _loss(
+    return pointwise_loss(
         "kl_div", "kl_div_log" if log_target else "kl_div", input, target, "mean" if by_rows else reduction,
         target_slope=slope, count=count,
     )  # fmt: skip
@@ -242,7 +282,9 @@ def binary_cross_entropy(input: Array, target: Array, weight: Array | None = Non
         raise ValueError(
             f"binary_cross_entropy: expected probabilities, got values from {np.min(input)} to {np.max(input)}"
         )
-    y, backward = _loss("binary_cross_entropy", "bce", input, target, reduction, weight=weight, target_slope=slope)
+    y, backward = pointwise_loss(
+        "binary_cross_entropy", "bce", input, target, reduction, weight=weight, target_slope=slope
+    )
     return y, lambda dy, needs: (*backward(dy, needs), None)
 
 
@@ -269,7 +311,9 @@ def binary_cross_entropy_with_logits(
     check_reduction(name, reduction)
     if pos_weight is not None:
         return _with_positive_weight(name, input, target, weight, reduction, pos_weight)
-    y, backward = _loss(name, "bce_with_logits", input, target, reduction, weight=weight, target_slope=lambda x, t: -x)
+    y, backward = pointwise_loss(
+        name, "bce_with_logits", input, target, reduction, weight=weight, target_slope=lambda x, t: -x
+    )
     return y, lambda dy, needs: (*backward(dy, needs), None, None)
 
 

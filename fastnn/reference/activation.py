@@ -10,6 +10,13 @@ import math
 import numpy as np
 
 from ._typing import Array
+from .shrink import glu_bwd as glu_bwd
+from .shrink import glu_fwd as glu_fwd
+from .shrink import hardshrink_bwd as hardshrink_bwd
+from .shrink import hardshrink_fwd as hardshrink_fwd
+from .shrink import softshrink_fwd as softshrink_fwd
+from .shrink import threshold_bwd as threshold_bwd
+from .shrink import threshold_fwd as threshold_fwd
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946

@@ -25,6 +25,10 @@ from .loss_elementwise import mse_bwd as mse_bwd
 from .loss_elementwise import mse_fwd as mse_fwd
 from .loss_elementwise import smooth_l1_bwd as smooth_l1_bwd
 from .loss_elementwise import smooth_l1_fwd as smooth_l1_fwd
+from .loss_likelihood import gaussian_nll_fwd as gaussian_nll_fwd
+from .loss_likelihood import hinge_embedding_fwd as hinge_embedding_fwd
+from .loss_likelihood import multilabel_margin_fwd as multilabel_margin_fwd
+from .loss_likelihood import poisson_nll_fwd as poisson_nll_fwd
 from .loss_reduction import Reduction, Upstream, reduce_loss, spread_gradient
 
 

@@ -252,7 +252,8 @@ def lp_pool_fwd(x: Array, p: float, kernel: Ints, stride: Ints | None = None, ce
         p: exponent, above 0.
         kernel: window size.
         stride: step between windows; by default the window size.
-        ceil_mode: keep windows that overhang the end.
+        ceil_mode: keep windows that overhang the end; as in PyTorch their sum is the mean over what they have, times
+            the number of taps.
 
     Shape:
         x (N, C, *spatial) -> (N, C, *out)
@@ -264,7 +265,8 @@ def lp_pool_fwd(x: Array, p: float, kernel: Ints, stride: Ints | None = None, ce
         >>> lp_pool_fwd(np.array([[[3.0, 4.0]]]), 2, kernel=2).tolist()
         [[[5.0]]]
     """
-    total = avg_pool_fwd(x**p, kernel, stride, 0, ceil_mode, divisor_override=1)
+    taps = prod(per_axis(kernel, x.ndim - 2))
+    total = taps * avg_pool_fwd(x**p, kernel, stride, 0, ceil_mode)
     return np.asarray(total ** (1 / p))
 
 
@@ -289,4 +291,5 @@ def lp_pool_bwd(
     """
     y = lp_pool_fwd(x, p, kernel, stride, ceil_mode)
     scaled = np.divide(dy, y ** (p - 1), out=np.zeros_like(dy), where=y != 0)
-    return avg_pool_bwd(scaled, x.shape, kernel, stride, 0, ceil_mode, divisor_override=1) * x ** (p - 1)
+    taps = prod(per_axis(kernel, x.ndim - 2))
+    return taps * avg_pool_bwd(scaled, x.shape, kernel, stride, 0, ceil_mode) * x ** (p - 1)

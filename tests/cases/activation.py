@@ -9,7 +9,10 @@ import numpy as np
 from scipy.special import log_softmax as scipy_log_softmax
 from scipy.special import softmax as scipy_softmax
 
+from fastnn.autograd import OPS
+from fastnn.random import Generator
 from fastnn.reference import activation as reference
+from fastnn.reference import random as reference_random
 from tests.cases import Array, OpCase, distinct, normal
 
 
@@ -47,6 +50,42 @@ def _softmax(op: str, definition: Callable[..., Array], dim: int, *shape: int) -
     return OpCase(name, op, sample, defined, batch=(0,) if dim else (), large=large if len(shape) == 3 else None)
 
 
+_SEED = 5
+
+
+def _rrelu(*dtypes: str, training: bool = False) -> OpCase:
+    """Random slopes are those of the reference's stream, which depend on the dtype and count positions in memory."""
+
+    def draw(rng: np.random.Generator, dtype: Any, *shape: int) -> Any:
+        return (distinct(rng, *shape, dtype=dtype),), {"training": training}
+
+    def defined(x: Array, training: bool) -> Array:
+        slope = reference_random.uniform(x.shape, _SEED, dtype=dtypes[0]) if training else 0.5
+        return np.where(x > 0, x, x * (1 / 8 + (1 / 3 - 1 / 8) * np.asarray(slope, np.float64)))
+
+    return OpCase(
+        f"rrelu-{dtypes[0]}" if training else "rrelu",
+        "rrelu",
+        lambda rng, dtype: draw(rng, dtype, *((101,) if training else (3, 5, 7))),
+        defined,
+        lambda x, **options: OPS["rrelu"](x, **options, generator=Generator(_SEED)),
+        batch=(0,),
+        large=lambda rng, dtype: draw(rng, dtype, 100003),
+        dtypes=dtypes,
+        saved=1.0,
+    )
+
+
+def _glu(name: str, shape: tuple[int, ...], dim: int) -> OpCase:
+    return OpCase(
+        f"glu-{name}",
+        "glu",
+        lambda rng, dtype: ((normal(rng, *shape, dtype=dtype),), {"dim": dim}),
+        lambda x, dim: reference.glu_fwd(x, dim),
+        batch=(0,) if dim else (),
+    )
+
+
 def _softmin(x: Array, axis: int) -> Array:
     return np.asarray(scipy_softmax(-x, axis=axis))
 
@@ -73,6 +112,17 @@ CASES = [
     _case("logsigmoid", reference.logsigmoid_fwd),
     _case("softsign", reference.softsign_fwd),
     _case("tanhshrink", lambda x: x - np.tanh(x)),
+    _case("hardshrink", reference.hardshrink_fwd),
+    _case("hardshrink", reference.hardshrink_fwd, "-wide", lambd=2.15),
+    _case("softshrink", reference.softshrink_fwd),
+    _case("softshrink", reference.softshrink_fwd, "-wide", lambd=2.15),
+    _case("threshold", reference.threshold_fwd, threshold=0.35, value=-2.0),
+    _rrelu("float32", "float64"),
+    _rrelu("float32", training=True),
+    _rrelu("float64", training=True),
+    _glu("last", (3, 5, 8), -1),
+    _glu("channels", (3, 6, 4, 5), 1),
+    _glu("first", (4, 3), 0),
     _case("hardsigmoid", reference.hardsigmoid_fwd),
     _case("hardswish", reference.hardswish_fwd),
     _prelu(1, 3, 4),

@@ -76,7 +76,8 @@ def _each(
     """A row for a loss of elements and their targets."""
 
     def draw(rng: np.random.Generator, dtype: Any, *shape: int) -> Any:
-        x = (_probability if op == "binary_cross_entropy" else normal)(rng, *shape)
+        rate = options.get("log_input") is False
+        x = (positive if rate else _probability if op == "binary_cross_entropy" else normal)(rng, *shape)
         return (x.astype(dtype), target(rng, *shape).astype(dtype)), options
 
     return OpCase(
@@ -101,6 +102,49 @@ def _probability(rng: np.random.Generator, *shape: int) -> Array:
 
 def _sign(rng: np.random.Generator, *shape: int) -> Array:
     return rng.choice([-1.0, 1.0], shape)
+
+
+def _count(rng: np.random.Generator, *shape: int) -> Array:
+    return rng.uniform(0.1, 5.0, shape)
+
+
+def _gaussian(suffix: str, shape: tuple[int, ...], **options: Any) -> OpCase:
+    def sample(rng: np.random.Generator, dtype: Any) -> Any:
+        mean, observed = (normal(rng, 3, 4, 5, dtype=dtype) for _ in range(2))
+        return (mean, observed, positive(rng, *shape, dtype=dtype)), options
+
+    return OpCase(f"gaussian_nll_loss-{suffix}", "gaussian_nll_loss", sample, reference.gaussian_nll_fwd,
+                  kernel=False, rtol=2e-5, saved=4.0)  # fmt: skip
+
+
+def _multilabel(reduction: str) -> OpCase:
+    def sample(rng: np.random.Generator, dtype: Any) -> Any:
+        target = np.full((5, 7), -1)
+        for row, count in zip(target, (0, 1, 3, 7, 2), strict=True):
+            row[:count] = rng.permutation(7)[:count]
+        target[4, 3] = 5  # behind the end, not looked at
+        return (normal(rng, 5, 7, dtype=dtype) * 2, target), {"reduction": reduction}
+
+    return OpCase(f"multilabel_margin_loss-{reduction}", "multilabel_margin_loss", sample,
+                  reference.multilabel_margin_fwd, kernel=False, rtol=2e-5, saved=20.0)  # fmt: skip
+
+
+def _pointwise_weighted(op: str, definition: Callable[..., Array], reduction: str) -> OpCase:
+    """A factor for each loss; the mean of the squared and absolute error divides by their sum, Huber's does not."""
+
+    def sample(rng: np.random.Generator, dtype: Any) -> Any:
+        x, w = _apart(rng, 3, 4).astype(dtype), positive(rng, 3, 4, dtype=dtype)
+        return (x, normal(rng, 3, 4, dtype=dtype) * 0.1, w), {"reduction": reduction}
+
+    def defined(x: Array, t: Array, w: Array, reduction: str) -> Array:
+        each = definition(x, t, reduction="none") * w
+        count = w.size if op == "huber_loss" else w.sum()
+        return each if reduction == "none" else each.sum() / (1 if reduction == "sum" else count)
+
+    def call(x: Any, t: Any, w: Any, reduction: str) -> Any:
+        return OPS[op](x, t, weight=w, reduction=reduction)
+
+    return OpCase(f"{op}-weight-{reduction}", op, sample, defined, call, grads=(0, 1), rtol=2e-5, saved=6.0)
 
 
 def _soft_margin(x: Array, t: Array, reduction: str = "mean") -> Array:
@@ -156,6 +200,25 @@ CASES = [
     _each("huber_loss", elementwise.huber_fwd, "delta", normal, delta=0.3),
     _each("kl_div", elementwise.kl_div_fwd, "batchmean", _probability, reduction="batchmean"),
     _each("kl_div", elementwise.kl_div_fwd, "log-target", normal, log_target=True),
+    *(
+        _each(op, definition, f"{suffix}-{r}", target, reduction=r, **options)
+        for op, definition, suffix, target, options in (
+            ("hinge_embedding_loss", reference.hinge_embedding_fwd, "plain", _sign, {}),
+            ("hinge_embedding_loss", reference.hinge_embedding_fwd, "margin", _sign, {"margin": 0.3}),
+            ("poisson_nll_loss", reference.poisson_nll_fwd, "log", _count, {}),
+            ("poisson_nll_loss", reference.poisson_nll_fwd, "full", _count, {"full": True}),
+            ("poisson_nll_loss", reference.poisson_nll_fwd, "rate", _count, {"log_input": False, "eps": 1e-3}),
+        )
+        for r in REDUCTIONS
+    ),
+    *(_gaussian(f"{name}-{r}", shape, reduction=r, full=name == "full")
+      for name, shape in (("each", (3, 4, 5)), ("full", (3, 4, 1)), ("short", (3, 4)), ("broadcast", (4, 1)))
+      for r in REDUCTIONS),
+    *(_multilabel(r) for r in REDUCTIONS),
+    *(_pointwise_weighted(op, definition, r)
+      for op, definition in (("mse_loss", elementwise.mse_fwd), ("l1_loss", elementwise.l1_fwd),
+                             ("huber_loss", elementwise.huber_fwd))
+      for r in REDUCTIONS),
     _weighted_bce("binary_cross_entropy", elementwise.bce_fwd, False),
     _weighted_bce("binary_cross_entropy_with_logits", elementwise.bce_with_logits_fwd, False),
     _weighted_bce("binary_cross_entropy_with_logits", elementwise.bce_with_logits_fwd, True),

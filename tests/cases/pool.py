@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.reference import adaptive_pool, pool
-from tests.cases import Array, OpCase, distinct, normal
+from tests.cases import Array, OpCase, distinct, normal, positive
 
 
 def _max_fwd(x: Array, kernel_size: Any, return_indices: bool = False, **options: Any) -> Any:
@@ -55,7 +55,68 @@ def _both(label: str, shape: tuple[int, ...], large: bool = False, **options: An
     return [_case(kind, label, shape, large, **options) for kind in ("max", "avg")]
 
 
+def _lp_fwd(x: Array, p: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, axes: int) -> Array:
+    return pool.lp_pool_fwd(x, p, kernel_size, stride, ceil_mode)
+
+
+def _lp(label: str, p: float, shape: tuple[int, ...], **options: Any) -> OpCase:
+    """A row of power pooling; numbers above 0, but for the even exponent."""
+    draw = normal if p == 2 else positive
+    return OpCase(
+        f"lp_pool{len(shape) - 2}d-{label}",
+        "lp_pool",
+        lambda rng, dtype: ((draw(rng, *shape, dtype=dtype), p), {**options, "axes": len(shape) - 2}),
+        _lp_fwd,
+        batch=(0,),
+        saved=4.0,
+    )
+
+
+def _fractional_fwd(x: Array, samples: Array, kernel_size: tuple[int, ...], output_size: tuple[int, ...]) -> Any:
+    """Window by window, as the docstring defines it."""
+    axes = len(kernel_size)
+    y, index = np.zeros((*x.shape[:2], *output_size)), np.zeros((*x.shape[:2], *output_size), np.int64)
+    for plane in np.ndindex(*x.shape[:2]):
+        u = samples[plane] if axes == 3 else samples[plane][::-1]
+        for o in np.ndindex(*output_size):
+            start = []
+            for i, k, n, out, sample in zip(o, kernel_size, x.shape[2:], output_size, u, strict=True):
+                alpha = (n - k) / max(out - 1, 1)
+                start.append(n - k if i == out - 1 else int((i + sample) * alpha) - int(sample * alpha))
+            window = x[(*plane, *(slice(s, s + k) for s, k in zip(start, kernel_size, strict=True)))]
+            first = np.unravel_index(window.argmax(), window.shape)
+            y[(*plane, *o)] = window.max()
+            index[(*plane, *o)] = np.ravel_multi_index(np.add(first, start), x.shape[2:])
+    return y, index
+
+
+def _fractional(label: str, shape: tuple[int, ...], kernel: tuple[int, ...], out: tuple[int, ...]) -> OpCase:
+    def draw(rng: np.random.Generator, dtype: Any) -> Any:
+        samples = rng.random((*shape[:2], len(kernel)))
+        return (distinct(rng, *shape, dtype=dtype), samples), {"kernel_size": kernel, "output_size": out}
+
+    return OpCase(
+        f"fractional_max_pool{len(kernel)}d-{label}",
+        "fractional_max_pool",
+        draw,
+        _fractional_fwd,
+        grads=(0,),
+        batch=(0, 1),
+        kernel=False,
+    )
+
+
 CASES = [
+    _lp("2", 2, (2, 5, 8, 9), kernel_size=3, stride=2),
+    _lp("3", 3, (2, 5, 8, 9), kernel_size=(2, 3)),
+    _lp("fraction", 1.5, (2, 5, 8, 9), kernel_size=2, stride=1),
+    _lp("ceil", 2, (2, 5, 8, 9), kernel_size=3, stride=2, ceil_mode=True),
+    _lp("1", 1, (2, 3, 9), kernel_size=2),
+    _lp("4", 4, (2, 3, 5, 4, 6), kernel_size=2),
+    _fractional("ratio", (2, 3, 9, 8), (2, 2), (6, 5)),
+    _fractional("uneven", (2, 3, 7, 12), (3, 1), (4, 7)),
+    _fractional("one", (2, 3, 7, 5), (2, 3), (1, 1)),
+    _fractional("volume", (2, 2, 6, 5, 7), (2, 2, 3), (4, 3, 3)),
     *_both("2x2", (2, 16, 8, 8), large=True, kernel_size=2),
     *_both("2x2-few-channels", (2, 6, 8, 6), large=True, kernel_size=2, stride=2),
     *_both("2x2-many-channels", (2, 90, 4, 6), kernel_size=2),

@@ -20,9 +20,11 @@ POINTWISE: list[tuple[str, dict[str, Any]]] = [
     ("leaky_relu", {}), ("leaky_relu", {"negative_slope": 0.2}), ("elu", {}), ("elu", {"alpha": 0.5}), ("selu", {}),
     ("celu", {"alpha": 0.5}), ("gelu", {}), ("gelu", {"approximate": "tanh"}), ("silu", {}), ("mish", {}),
     ("sigmoid", {}), ("tanh", {}), ("softplus", {}), ("softplus", {"beta": 2.0, "threshold": 5.0}), ("logsigmoid", {}),
-    ("softsign", {}), ("tanhshrink", {}), ("hardsigmoid", {}), ("hardswish", {}),
+    ("softsign", {}), ("hardshrink", {}), ("hardshrink", {"lambd": 1.0}), ("softshrink", {}),
+    ("softshrink", {"lambd": 3.0}), ("threshold", {"threshold": 1.0, "value": -7.0}), ("rrelu", {}),
+    ("glu", {}), ("tanhshrink", {}), ("hardsigmoid", {}), ("hardswish", {}),
 ]  # fmt: skip
-KINKS = [0.0, -0.0, 1.0, -1.0, 3.0, -3.0, 6.0, 30.0, -30.0, 88.0, -88.0, 1e4, -1e4, 1e-30, -1e-30]
+KINKS = [0.0, -0.0, 0.5, 1.0, -1.0, 3.0, -3.0, 6.0, 30.0, -30.0, 88.0, -88.0, 1e4, -1e4, 1e-30, -1e-30]
 
 
 def _compare(ours: Any, theirs: Any, x: Any, *more: Any) -> None:

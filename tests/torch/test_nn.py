@@ -35,6 +35,48 @@ LAYERS = [
     ("Conv2d", (4, 6, (4, 2)), {"padding": "same", "padding_mode": "circular"}, (2, 4, 9, 8)),
     ("Conv3d", (2, 4, 3), {"padding": 1, "stride": (1, 2, 1)}, (2, 2, 4, 5, 6)),
     ("Conv3d", (2, 4, 2), {"groups": 2, "padding": (1, 0, 1), "padding_mode": "replicate"}, (2, 2, 4, 5, 6)),
+    ("ConvTranspose1d", (4, 6, 3), {}, (2, 4, 9)),
+    ("ConvTranspose1d", (4, 6, 3, 3, 1, 2), {"groups": 2, "dilation": 2, "bias": False}, (2, 4, 9)),
+    ("ConvTranspose2d", (4, 6, 4), {"stride": 2, "padding": 1}, (2, 4, 5, 6)),
+    ("ConvTranspose2d", (4, 6, (3, 2), (2, 3), (1, 0), (1, 2)), {"dilation": (1, 2)}, (2, 4, 5, 6)),
+    ("ConvTranspose2d", (4, 8, 3), {"groups": 4, "dilation": 3, "output_padding": 2}, (4, 5, 6)),
+    ("ConvTranspose3d", (2, 4, 3, 2, 1, 1), {"groups": 2}, (2, 2, 3, 2, 4)),
+    ("Unfold", ((3, 2), 2, (1, 0), (1, 2)), {}, (2, 3, 9, 8)),
+    ("Unfold", (2,), {}, (3, 4, 5)),
+    ("Fold", ((6, 7), 2), {}, (2, 12, 30)),
+    ("Fold", ((9, 8), (3, 2)), {"padding": (2, 0), "stride": (1, 3), "dilation": (2, 4)}, (18, 18)),
+    ("LPPool1d", (1, 3), {"stride": 1}, (2, 3, 9)),
+    ("LPPool2d", (2, 3), {"ceil_mode": True}, (2, 3, 8, 10)),
+    ("LPPool2d", (4, (2, 3), (2, 1)), {}, (2, 3, 9, 8)),
+    ("LPPool2d", (float("inf"), 2), {}, (2, 3, 9, 8)),
+    ("LPPool2d", (-float("inf"), 2), {}, (2, 3, 9, 8)),
+    ("LPPool3d", (2, 2), {}, (2, 3, 4, 5, 6)),
+    ("ZeroPad1d", (2,), {}, (2, 3, 9)),
+    ("ZeroPad2d", ((1, -1, 0, 2),), {}, (2, 3, 9, 8)),
+    ("ZeroPad3d", (1,), {}, (2, 3, 3, 4, 5)),
+    ("ConstantPad1d", ((1, 2), 3.5), {}, (2, 3, 9)),
+    ("ConstantPad2d", (2, -1.0), {}, (3, 9, 8)),
+    ("ConstantPad3d", ((1, 0, 2, 1, 0, 3), 0.5), {}, (2, 3, 3, 4, 5)),
+    ("ReflectionPad1d", ((3, 1),), {}, (2, 3, 9)),
+    ("ReflectionPad2d", ((3, 1, 0, 2),), {}, (2, 3, 9, 8)),
+    ("ReflectionPad3d", (1,), {}, (2, 3, 3, 4, 5)),
+    ("ReplicationPad1d", ((3, 11),), {}, (2, 3, 9)),
+    ("ReplicationPad2d", ((3, 1, 0, 2),), {}, (2, 3, 9, 8)),
+    ("ReplicationPad3d", (2,), {}, (2, 3, 3, 4, 5)),
+    ("CircularPad1d", ((3, 9),), {}, (2, 3, 9)),
+    ("CircularPad2d", ((3, 1, 0, 2),), {}, (2, 3, 9, 8)),
+    ("CircularPad3d", (1,), {}, (2, 3, 3, 4, 5)),
+    ("RReLU", (), {}, (4, 5)),
+    ("RReLU", (0.2, 0.4), {}, (4, 5)),
+    ("Hardshrink", (), {}, (4, 5)),
+    ("Hardshrink", (1.2,), {}, (4, 5)),
+    ("Softshrink", (), {}, (4, 5)),
+    ("Threshold", (0.1, 20), {}, (4, 5)),
+    ("GLU", (), {}, (4, 6)),
+    ("GLU", (1,), {}, (4, 6, 3)),
+    ("Softmax2d", (), {}, (4, 5, 3, 2)),
+    ("AlphaDropout", (0.3,), {}, (4, 5)),
+    ("FeatureAlphaDropout", (0.3,), {}, (4, 5, 3)),
     ("MaxPool1d", (3,), {"stride": 2, "padding": 1}, (2, 3, 9)),
     ("MaxPool2d", (2,), {}, (2, 3, 9, 8)),
     ("MaxPool2d", ((3, 2), (2, 1), (1, 0)), {"dilation": (1, 2), "ceil_mode": True}, (2, 3, 9, 8)),
@@ -151,7 +193,7 @@ def test_layer(name, arguments, keywords, shape):
     for i, parameter in enumerate(theirs.parameters()):
         parameter.data += torch.from_numpy(0.3 * numbers(tuple(parameter.shape), i))
     ours.load_state_dict(theirs.state_dict())
-    if not name.startswith("Dropout"):
+    if not name.endswith(("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "RReLU")):
         for seed in (1, 2):
             compare(ours, theirs, shape, seed)
     compare(ours.eval(), theirs.eval(), shape, 3)
@@ -213,13 +255,120 @@ def test_loss(name, keywords, target, reduction):
     assert_same("gradient", x.grad.data, tx.grad)
 
 
-@pytest.mark.parametrize("name", ["ReLU", "ReLU6", "SELU", "SiLU", "Mish", "ELU", "LeakyReLU", "Hardtanh", "Dropout"])
+PAIRS = [  # further losses: arguments, keywords, and the shapes (or values) of what they compare
+    ("HingeEmbeddingLoss", (0.7,), [SCORES, np.sign(LIKELY - 0.2)]),
+    ("MarginRankingLoss", (0.4,), [SCORES, SCORES, np.sign(LIKELY - 0.2)]),
+    ("CosineEmbeddingLoss", (-0.2,), [SCORES, SCORES, np.array([1, -1, -1, 1, -1, -1])]),
+    ("CosineEmbeddingLoss", (), [(5,), (5,), np.array(-1)]),
+    ("TripletMarginLoss", (), [SCORES, SCORES, SCORES]),
+    ("TripletMarginLoss", (2.5, 3.0, 1e-5, True), [SCORES, SCORES, SCORES]),
+    ("TripletMarginWithDistanceLoss", (), [SCORES, SCORES, SCORES]),
+    ("MultiLabelMarginLoss", (), [SCORES, (np.argsort(LIKELY)[:, ::-1] - np.arange(5) % 3).clip(-1)]),
+    ("MultiLabelSoftMarginLoss", (), [SCORES, np.round(LIKELY * 2).clip(0, 1)]),
+    ("MultiLabelSoftMarginLoss", (WEIGHTS,), [SCORES, np.round(LIKELY * 2).clip(0, 1)]),
+    ("PoissonNLLLoss", (), [SCORES, LIKELY * 9]),
+    ("PoissonNLLLoss", (True, True), [SCORES, LIKELY * 9]),
+]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("name", "arguments", "operands"), PAIRS)
+def test_loss_of_pairs(name, arguments, operands, reduction):
+    theirs_given = [torch.tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
+    theirs, ours = (
+        getattr(torch.nn, name)(*theirs_given, reduction=reduction),
+        getattr(nn, name)(*arguments, reduction=reduction),
+    )
+    data = [numbers(x, i) if isinstance(x, tuple) else x for i, x in enumerate(operands)]
+    wanted = [isinstance(x, tuple) for x in operands]
+    tensors = [Tensor(x, w) for x, w in zip(data, wanted, strict=True)]
+    references = [torch.tensor(x, requires_grad=w) for x, w in zip(data, wanted, strict=True)]
+    y, ty = ours(*tensors), theirs(*references)
+    assert_same("loss", y.data, ty)
+    dy = np.random.default_rng(0).standard_normal(y.shape)
+    y.backward(dy)
+    ty.backward(torch.from_numpy(np.asarray(dy)))
+    for tensor, reference, each in zip(tensors, references, wanted, strict=True):
+        if each:
+            assert_same("gradient", tensor.grad.data, reference.grad)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("shape", [(6, 5), (6, 1), (6,), (1, 5)])
+def test_gaussian_likelihood(shape, full):
+    data = [numbers((6, 5), 1), numbers((6, 5), 2), np.abs(numbers(shape, 3)) * 0.1]
+    data[2].flat[0] = 0
+    tensors, references = [Tensor(x, True) for x in data], [torch.tensor(x, requires_grad=True) for x in data]
+    y = nn.GaussianNLLLoss(full=full, eps=1e-3)(*tensors)
+    ty = torch.nn.GaussianNLLLoss(full=full, eps=1e-3)(*references)
+    assert_same("loss", y.data, ty)
+    y.backward()
+    ty.backward()
+    for tensor, reference in zip(tensors, references, strict=True):
+        assert_same("gradient", tensor.grad.data, reference.grad)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])
+def test_weights_of_elements(name, reduction):
+    x, t, w = numbers(SCORES), numbers(SCORES, 1), LIKELY + 0.1
+    tensor, reference = Tensor(x, True), torch.tensor(x, requires_grad=True)
+    y = getattr(F, name)(tensor, Tensor(t), reduction=reduction, weight=Tensor(w))
+    ty = getattr(torch.nn.functional, name)(
+        reference, torch.from_numpy(t), reduction=reduction, weight=torch.from_numpy(w)
+    )
+    assert_same("loss", y.data, ty)
+    y.sum().backward()
+    ty.sum().backward()
+    assert_same("gradient", tensor.grad.data, reference.grad)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("kernel", "size", "shape"),
+    [(2, (6, 5), (2, 3, 9, 8)), ((3, 1), (4, 7), (2, 3, 7, 12)), (2, 1, (3, 5, 5)), (2, (3, 4, 5), (2, 2, 5, 6, 9))],
+)
+def test_fractional_max_pool(kernel, size, shape, dtype):
+    axes = 3 if len(shape) == 5 else 2
+    name = f"fractional_max_pool{axes}d"
+    data = numbers(shape).astype(dtype)
+    images = shape[0] if len(shape) == axes + 2 else 1
+    for seed in range(20):
+        u = np.random.default_rng(seed).random((images, shape[-axes - 1], axes)).astype(dtype)
+        x, tx = Tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
+        y, index = getattr(F, name)(x, kernel, size, return_indices=True, _random_samples=Tensor(u))
+        ty, expected = getattr(torch.nn.functional, name)(
+            tx, kernel, size, return_indices=True, _random_samples=torch.from_numpy(u)
+        )
+        assert_same("output", y.data, ty)
+        np.testing.assert_array_equal(index.data, expected.numpy())
+        dy = np.random.default_rng(9).standard_normal(y.shape).astype(dtype)
+        y.backward(dy)
+        ty.backward(torch.from_numpy(dy))
+        np.testing.assert_allclose(
+            x.grad.data, tx.grad.numpy(), **(TOLERANCE if dtype == "float64" else {"rtol": 1e-5, "atol": 1e-6})
+        )
+
+
+def test_transposed_convolution_of_a_wanted_size():
+    theirs, ours = (m.ConvTranspose2d(2, 3, 3, 3, 1).double() for m in (torch.nn, nn))
+    ours.load_state_dict(theirs.state_dict())
+    data = numbers((2, 2, 4, 5))
+    for size in ((10, 13), (11, 15), (2, 3, 12, 14)):
+        assert_same("output", ours(Tensor(data), size).data, theirs(torch.from_numpy(data), size))
+    with pytest.raises(ValueError, match=r"expected output_size from \(10, 13\) to \(12, 15\)"):
+        ours(Tensor(data), (13, 13))
+
+
+@pytest.mark.parametrize(
+    "name", ["ReLU", "ReLU6", "SELU", "SiLU", "Mish", "ELU", "LeakyReLU", "Hardtanh", "Dropout", "RReLU"]
+)
 def test_repr_with_inplace(name):
     assert repr(getattr(nn, name)(inplace=True)) == repr(getattr(torch.nn, name)(inplace=True))
 
 
 OURS_ONLY = {"Residual", "Maxout", "Buffer", "Parameter", "Module", "functional", "init"}
-LEFT_OUT = {"self", "generator", "size_average", "reduce", "min_value", "max_value"}
+LEFT_OUT = {"self", "generator", "draws", "size_average", "reduce", "min_value", "max_value"}
 
 
 @pytest.mark.parametrize("name", sorted(set(nn.__all__) - OURS_ONLY))
@@ -237,8 +386,7 @@ def test_constructor_signature(name):
     assert ours == theirs
 
 
-NEW_WEIGHTS = {"huber_loss", "l1_loss", "mse_loss"}  # PyTorch 2.13 gave them a last `weight`
-INTERNAL = {"size_average", "reduce", "_stacklevel", "dtype", "generator"}
+INTERNAL = {"size_average", "reduce", "_stacklevel", "dtype", "generator", "out"}
 
 
 def their_parameters(name):
@@ -256,9 +404,8 @@ def their_parameters(name):
 )
 def test_functional_signature(name):
     """PyTorch's parameters in its order; of `one_hot` it publishes no signature."""
-    left_out = INTERNAL | ({"weight"} if name in NEW_WEIGHTS else set())
     ours = [p for p in inspect.signature(getattr(F, name)).parameters if p != "generator"]
-    assert ours == [p for p in their_parameters(name) if p not in left_out]
+    assert ours == [p for p in their_parameters(name) if p not in INTERNAL]
 
 
 def test_containers_take_pytorchs_state():
