@@ -63,8 +63,8 @@ short, int, long = int16, int32, int64
 bool = bool_
 
 _SUBMODULES = {
-    "bench", "cli", "data", "diagnose", "memory", "models", "nn", "optim", "reference", "serialization", "train",
-    "transforms",
+    "bench", "cli", "data", "diagnose", "ensemble", "evaluation", "memory", "models", "nn", "optim", "reference",
+    "serialization", "train", "transforms",
 }  # fmt: skip
 _FUNCTIONS = {"save": "serialization", "load": "serialization"}
 
@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from . import cli as cli
     from . import data as data
     from . import diagnose as diagnose
+    from . import ensemble as ensemble
+    from . import evaluation as evaluation
     from . import memory as memory
     from . import models as models
     from . import nn as nn

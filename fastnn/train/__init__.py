@@ -7,6 +7,7 @@ from .callbacks import Callback, EarlyStopping, LearningRateMonitor, MetricsWrit
 from .checkpoint import Checkpoints, read_checkpoint, write_checkpoint
 from .config import Config
 from .evaluation import evaluate, predict
+from .learner import Learner, NetworkLearner
 from .metrics import Accuracy, ConfusionMatrix, Mean, Metric, TopK
 from .plots import Plots, plot_curves, plot_mistakes
 from .predictor import Predictor
@@ -22,10 +23,12 @@ __all__ = [
     "ConfusionMatrix",
     "DivergedError",
     "EarlyStopping",
+    "Learner",
     "LearningRateMonitor",
     "Mean",
     "Metric",
     "MetricsWriter",
+    "NetworkLearner",
     "Plots",
     "Predictor",
     "Progress",
