@@ -108,33 +108,71 @@ typedef struct {
     void *state[3]; /* NULL where the method has none */
     int64_t *step;  /* number of steps done, which a step counts up; NULL where the method has no state */
     int64_t n, start;
-    double factor[2]; /* what the driver derives from the options and the step for this step's kernel */
+    double factor[3]; /* what the driver derives from the options and the step for this step's kernel */
+    /* NAdam's product over the first `product_steps` steps, and for which options: a cache, not a state. */
+    double product, product_of[2];
+    int64_t product_steps;
 } fnn_span;
+
+/* Where a span meets a block: what the kernel adds up there, and the options it needs beside. */
+typedef struct {
+    const void *options;
+    double sums[2];
+} fnn_span_piece;
+
+/* What every method does with the gradient g of weights w: g turned over for `maximize`, then l1 sign(w) and
+ * weight_decay w added; decoupled weight decay instead shrinks w by the factor 1 - lr weight_decay. */
+typedef struct {
+    double weight_decay, l1;
+    bool decoupled, maximize;
+} fnn_penalty;
 
 /* The options of the optimisers, in PyTorch's names. */
 typedef struct {
-    double lr, momentum, dampening, weight_decay;
-    bool nesterov, maximize;
+    fnn_penalty penalty;
+    double lr, momentum, dampening;
+    bool nesterov;
 } fnn_sgd;
 
 typedef struct {
-    double lr, lr_decay, weight_decay, eps;
-    bool maximize;
+    fnn_penalty penalty;
+    double lr, momentum;
+} fnn_nesterov;
+
+typedef struct {
+    fnn_penalty penalty;
+    double lr, momentum, trust;
+    bool nesterov, adapt;
+} fnn_lars;
+
+typedef struct {
+    fnn_penalty penalty;
+    double lr, lr_decay, eps;
 } fnn_adagrad;
 
 typedef struct {
-    double lr, rho, eps, weight_decay;
-    bool maximize;
+    fnn_penalty penalty;
+    double lr, rho, eps;
 } fnn_adadelta;
 
 typedef struct {
-    double lr, alpha, eps, weight_decay, momentum;
-    bool centered, maximize;
+    fnn_penalty penalty;
+    double lr, alpha, eps, momentum;
+    bool centered;
 } fnn_rmsprop;
 
 typedef struct {
-    double lr, beta1, beta2, eps, weight_decay;
-    bool amsgrad, decoupled, maximize; /* decoupled: weight decay shrinks the weight (AdamW) */
+    fnn_penalty penalty;
+    double lr, beta1, beta2, eps;
+    bool amsgrad, eps_inside; /* eps_inside: eps under the root of the raw second moment */
 } fnn_adam;
+
+/* Of NAdam, RAdam, Adamax, Lion and LAMB. */
+typedef struct {
+    fnn_penalty penalty;
+    double lr, beta1, beta2, eps;
+    double momentum_decay; /* NAdam */
+    bool adapt;            /* LAMB */
+} fnn_betas;
 
 #endif

@@ -210,7 +210,7 @@ def test_the_stub_has_the_bindings_names_and_parameters() -> None:
         if callable(thing) and not inspect.isclass(thing)
     }
     assert stubs == functions
-    aliases = {"Reals", "Labels", "Ints", "Bytes", "Sizes"}
+    aliases = {"Reals", "Labels", "Ints", "Bytes", "Sizes", "Penalty"}
     assert (assigned - aliases) | classes == set(binding) - set(functions)
 
 

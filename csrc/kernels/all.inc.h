@@ -19,6 +19,8 @@
 #include "reduce.inc.h"
 #include "dropout.inc.h"
 #include "optim.inc.h"
+#include "optim_adam.inc.h"
+#include "optim_pass.inc.h"
 #include "augment.inc.h"
 
 /* `real` is a macro of this unit; the table's type spells it out for both. */

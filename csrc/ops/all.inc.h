@@ -34,4 +34,5 @@ static inline int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a,
 #include "reduce.inc.h"
 #include "dropout.inc.h"
 #include "optim.inc.h"
+#include "optim_adam.inc.h"
 #include "augment.inc.h"

@@ -12,7 +12,7 @@ typedef struct {
     int64_t count;
     optim_kernel *kernel;
     void *argument;
-    double *partial; /* one per block, in place of `argument`; NULL if nothing is reduced */
+    fnn_span_piece *pieces; /* in place of `argument`, where something is added up; else NULL */
 } optim_work;
 
 /* The last span that begins at or before `position`. */
@@ -33,13 +33,13 @@ static void optim_task(void *context, int64_t index, int thread)
 {
     const optim_work *work = context;
     int64_t from = index * OPTIM_BLOCK, to = from + OPTIM_BLOCK;
-    void *argument = work->partial ? work->partial + index : work->argument;
     (void)thread;
     for (int64_t i = optim_span_at(work, from); i < work->count && work->spans[i].start < to; i++) {
         const fnn_span *span = work->spans + i;
         int64_t first = max_int(from - span->start, 0), last = min_int(to - span->start, span->n);
         if (first < last)
-            work->kernel(span, first, last - first, argument);
+            /* Along the sequence the block, the span or both go up by one from piece to piece: every sum is another. */
+            work->kernel(span, first, last - first, work->pieces ? (void *)(work->pieces + index + i) : work->argument);
     }
 }
 
@@ -62,6 +62,33 @@ static void optim_step(fnn_span *spans, int64_t count, optim_kernel *kernel, con
     optim_run(&work, streams);
 }
 
+/* Run a kernel that adds up; the caller frees the pieces. */
+static fnn_span_piece *optim_reduce(const fnn_span *spans, int64_t count, optim_kernel *kernel, const void *options,
+                                    int streams)
+{
+    int64_t most = ceil_div(optim_elements(spans, count), OPTIM_BLOCK) + count;
+    fnn_span_piece *pieces = fnn_alloc(sizeof *pieces * (size_t)max_int(most, 1));
+    if (!pieces)
+        return NULL;
+    for (int64_t i = 0; i < most; i++)
+        pieces[i] = (fnn_span_piece){options, {0, 0}};
+    optim_work work = {spans, count, kernel, NULL, pieces};
+    optim_run(&work, streams);
+    return pieces;
+}
+
+/* The two norms of span i: roots of the sums over its pieces, in order. */
+static void optim_norms(const fnn_span *spans, int64_t i, const fnn_span_piece *pieces, double norms[2])
+{
+    int64_t first = spans[i].start / OPTIM_BLOCK, end = ceil_div(spans[i].start + spans[i].n, OPTIM_BLOCK);
+    norms[0] = norms[1] = 0;
+    for (int64_t block = first; block < end; block++)
+        for (int k = 0; k < 2; k++)
+            norms[k] += pieces[block + i].sums[k];
+    norms[0] = sqrt(norms[0]);
+    norms[1] = sqrt(norms[1]);
+}
+
 int DRIVER(optim_sgd)(fnn_span *spans, int64_t count, const fnn_sgd *options)
 {
     /* The buffer of a first step takes the whole gradient. */
@@ -69,6 +96,33 @@ int DRIVER(optim_sgd)(fnn_span *spans, int64_t count, const fnn_sgd *options)
         if (spans[i].step)
             spans[i].factor[0] = ++*spans[i].step == 1 ? 1 : 1 - options->dampening;
     optim_step(spans, count, K->optim_sgd, options, options->momentum != 0 ? 5 : 3);
+    return FNN_OK;
+}
+
+int DRIVER(optim_nesterov)(fnn_span *spans, int64_t count, const fnn_nesterov *options)
+{
+    for (int64_t i = 0; i < count; i++)
+        ++*spans[i].step;
+    optim_step(spans, count, K->optim_nesterov, options, 5);
+    return FNN_OK;
+}
+
+int DRIVER(optim_lars)(fnn_span *spans, int64_t count, const fnn_lars *options)
+{
+    fnn_span_piece *pieces = NULL;
+    if (options->adapt && !(pieces = optim_reduce(spans, count, K->optim_lars_norms, NULL, 2)))
+        return FNN_NO_MEMORY;
+    const double decay = options->penalty.decoupled ? 0 : options->penalty.weight_decay;
+    for (int64_t i = 0; i < count; i++) {
+        double norms[2] = {0, 0};
+        if (pieces)
+            optim_norms(spans, i, pieces, norms);
+        ++*spans[i].step;
+        spans[i].factor[0] =
+            norms[0] > 0 && norms[1] > 0 ? options->trust * norms[0] / (norms[1] + decay * norms[0]) : 1;
+    }
+    fnn_free(pieces);
+    optim_step(spans, count, K->optim_lars, options, 5);
     return FNN_OK;
 }
 
@@ -96,36 +150,29 @@ int DRIVER(optim_rmsprop)(fnn_span *spans, int64_t count, const fnn_rmsprop *opt
     return FNN_OK;
 }
 
-int DRIVER(optim_adam)(fnn_span *spans, int64_t count, const fnn_adam *options)
+int DRIVER(optim_sum_squares)(const fnn_span *spans, int64_t count, double *sum)
 {
-    for (int64_t i = 0; i < count; i++) {
-        int64_t t = ++*spans[i].step;
-        if (i > 0 && t == *spans[i - 1].step) {
-            memcpy(spans[i].factor, spans[i - 1].factor, sizeof spans[i].factor);
-            continue;
-        }
-        spans[i].factor[0] = options->lr / (1 - pow(options->beta1, (double)t));
-        spans[i].factor[1] = 1 / sqrt(1 - pow(options->beta2, (double)t));
-    }
-    optim_step(spans, count, K->optim_adam, options, 7 + 2 * options->amsgrad);
+    fnn_span_piece *pieces = optim_reduce(spans, count, K->optim_sum_squares, NULL, 1);
+    if (!pieces)
+        return FNN_NO_MEMORY;
+    int64_t most = ceil_div(optim_elements(spans, count), OPTIM_BLOCK) + count;
+    *sum = 0;
+    for (int64_t i = 0; i < most; i++)
+        *sum += pieces[i].sums[0];
+    fnn_free(pieces);
     return FNN_OK;
 }
 
-int DRIVER(optim_sum_squares)(const fnn_span *spans, int64_t count, double *sum)
+int DRIVER(optim_nonfinite)(const fnn_span *spans, int64_t count, bool *found)
 {
-    int64_t blocks = ceil_div(optim_elements(spans, count), OPTIM_BLOCK);
-    *sum = 0;
-    if (blocks == 0)
-        return FNN_OK;
-    double *partial = fnn_alloc(sizeof(double) * (size_t)blocks);
-    if (!partial)
+    fnn_span_piece *pieces = optim_reduce(spans, count, K->optim_nonfinite, NULL, 1);
+    if (!pieces)
         return FNN_NO_MEMORY;
-    memset(partial, 0, sizeof(double) * (size_t)blocks);
-    optim_work work = {spans, count, K->optim_sum_squares, NULL, partial};
-    optim_run(&work, 1);
-    for (int64_t i = 0; i < blocks; i++)
-        *sum += partial[i];
-    fnn_free(partial);
+    int64_t most = ceil_div(optim_elements(spans, count), OPTIM_BLOCK) + count;
+    *found = false;
+    for (int64_t i = 0; i < most; i++)
+        *found |= isnan(pieces[i].sums[0]);
+    fnn_free(pieces);
     return FNN_OK;
 }
 
@@ -140,5 +187,13 @@ int DRIVER(optim_clamp)(const fnn_span *spans, int64_t count, double limit)
 {
     optim_work work = {spans, count, K->optim_clamp, &limit, NULL};
     optim_run(&work, 2);
+    return FNN_OK;
+}
+
+int DRIVER(optim_mix)(const fnn_span *spans, int64_t count, double keep, double add)
+{
+    double factors[2] = {keep, add};
+    optim_work work = {spans, count, K->optim_mix, factors, NULL};
+    optim_run(&work, 3);
     return FNN_OK;
 }

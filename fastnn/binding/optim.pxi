@@ -11,29 +11,55 @@ cdef extern from "fnn.h" nogil:
         void **state
         int64_t *step
         int64_t n, start
+    ctypedef struct fnn_penalty:
+        double weight_decay, l1
+        c_bool decoupled, maximize
     ctypedef struct fnn_sgd:
-        double lr, momentum, dampening, weight_decay
-        c_bool nesterov, maximize
+        fnn_penalty penalty
+        double lr, momentum, dampening
+        c_bool nesterov
+    ctypedef struct fnn_nesterov:
+        fnn_penalty penalty
+        double lr, momentum
+    ctypedef struct fnn_lars:
+        fnn_penalty penalty
+        double lr, momentum, trust
+        c_bool nesterov, adapt
     ctypedef struct fnn_adagrad:
-        double lr, lr_decay, weight_decay, eps
-        c_bool maximize
+        fnn_penalty penalty
+        double lr, lr_decay, eps
     ctypedef struct fnn_adadelta:
-        double lr, rho, eps, weight_decay
-        c_bool maximize
+        fnn_penalty penalty
+        double lr, rho, eps
     ctypedef struct fnn_rmsprop:
-        double lr, alpha, eps, weight_decay, momentum
-        c_bool centered, maximize
+        fnn_penalty penalty
+        double lr, alpha, eps, momentum
+        c_bool centered
     ctypedef struct fnn_adam:
-        double lr, beta1, beta2, eps, weight_decay
-        c_bool amsgrad, decoupled, maximize
+        fnn_penalty penalty
+        double lr, beta1, beta2, eps
+        c_bool amsgrad, eps_inside
+    ctypedef struct fnn_betas:
+        fnn_penalty penalty
+        double lr, beta1, beta2, eps, momentum_decay
+        c_bool adapt
     int fnn_optim_sgd(int dtype, fnn_span *spans, int64_t count, const fnn_sgd *options)
+    int fnn_optim_nesterov(int dtype, fnn_span *spans, int64_t count, const fnn_nesterov *options)
+    int fnn_optim_lars(int dtype, fnn_span *spans, int64_t count, const fnn_lars *options)
     int fnn_optim_adagrad(int dtype, fnn_span *spans, int64_t count, const fnn_adagrad *options)
     int fnn_optim_adadelta(int dtype, fnn_span *spans, int64_t count, const fnn_adadelta *options)
     int fnn_optim_rmsprop(int dtype, fnn_span *spans, int64_t count, const fnn_rmsprop *options)
     int fnn_optim_adam(int dtype, fnn_span *spans, int64_t count, const fnn_adam *options)
+    int fnn_optim_nadam(int dtype, fnn_span *spans, int64_t count, const fnn_betas *options)
+    int fnn_optim_radam(int dtype, fnn_span *spans, int64_t count, const fnn_betas *options)
+    int fnn_optim_adamax(int dtype, fnn_span *spans, int64_t count, const fnn_betas *options)
+    int fnn_optim_lion(int dtype, fnn_span *spans, int64_t count, const fnn_betas *options)
+    int fnn_optim_lamb(int dtype, fnn_span *spans, int64_t count, const fnn_betas *options)
     int fnn_optim_sum_squares(int dtype, const fnn_span *spans, int64_t count, double *sum)
+    int fnn_optim_nonfinite(int dtype, const fnn_span *spans, int64_t count, c_bool *found)
     int fnn_optim_scale(int dtype, const fnn_span *spans, int64_t count, double factor)
     int fnn_optim_clamp(int dtype, const fnn_span *spans, int64_t count, double limit)
+    int fnn_optim_mix(int dtype, const fnn_span *spans, int64_t count, double keep, double add)
 
 
 cpdef bint is_dense(cnp.ndarray array) noexcept:
@@ -190,10 +216,21 @@ cdef class Spans:
         return done(status)
 
 
-def optim_sgd(Spans spans, double lr, double momentum, double dampening, double weight_decay, bint nesterov,
-              bint maximize):
+cdef fnn_penalty penalty_of(tuple given) except *:
+    """The penalty (weight_decay, l1, decoupled, maximize)."""
+    cdef fnn_penalty penalty
+    weight_decay, l1, decoupled, maximize = given
+    penalty.weight_decay, penalty.l1 = weight_decay, l1
+    penalty.decoupled, penalty.maximize = bool(decoupled), bool(maximize)
+    return penalty
+
+
+# Each step takes (weight_decay, l1, decoupled, maximize): g becomes -g to maximize, plus l1 sign(w), plus weight_decay w
+# unless decoupled, when w shrinks by the factor 1 - lr weight_decay.
+
+def optim_sgd(Spans spans, tuple penalty, double lr, double momentum, double dampening, bint nesterov):
     """v = momentum v + (1 - dampening) g (v = g at first); w -= lr v; without states w -= lr g."""
-    cdef fnn_sgd options = [lr, momentum, dampening, weight_decay, nesterov, maximize]
+    cdef fnn_sgd options = [penalty_of(penalty), lr, momentum, dampening, nesterov]
     cdef int status
     spans.ready(0)
     with nogil:
@@ -201,9 +238,29 @@ def optim_sgd(Spans spans, double lr, double momentum, double dampening, double 
     spans.finish(status)
 
 
-def optim_adagrad(Spans spans, double lr, double lr_decay, double weight_decay, double eps, bint maximize):
+def optim_nesterov(Spans spans, tuple penalty, double lr, double momentum):
+    """From the point w + momentum v: v = momentum v - lr g; w -= lr g."""
+    cdef fnn_nesterov options = [penalty_of(penalty), lr, momentum]
+    cdef int status
+    spans.ready(1)
+    with nogil:
+        status = fnn_optim_nesterov(spans.dtype, spans.table, spans.count, &options)
+    spans.finish(status)
+
+
+def optim_lars(Spans spans, tuple penalty, double lr, double momentum, double trust, bint nesterov, bint adapt):
+    """v = momentum v + a g; w -= lr v; a = trust |w| / (|g| + weight_decay |w|), or 1 where not adapted."""
+    cdef fnn_lars options = [penalty_of(penalty), lr, momentum, trust, nesterov, adapt]
+    cdef int status
+    spans.ready(1)
+    with nogil:
+        status = fnn_optim_lars(spans.dtype, spans.table, spans.count, &options)
+    spans.finish(status)
+
+
+def optim_adagrad(Spans spans, tuple penalty, double lr, double lr_decay, double eps):
     """s += g^2; w -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)."""
-    cdef fnn_adagrad options = [lr, lr_decay, weight_decay, eps, maximize]
+    cdef fnn_adagrad options = [penalty_of(penalty), lr, lr_decay, eps]
     cdef int status
     spans.ready(1)
     with nogil:
@@ -211,9 +268,9 @@ def optim_adagrad(Spans spans, double lr, double lr_decay, double weight_decay, 
     spans.finish(status)
 
 
-def optim_adadelta(Spans spans, double lr, double rho, double eps, double weight_decay, bint maximize):
+def optim_adadelta(Spans spans, tuple penalty, double lr, double rho, double eps):
     """s = rho s + (1 - rho) g^2; d = g sqrt((h + eps) / (s + eps)); h = rho h + (1 - rho) d^2; w -= lr d."""
-    cdef fnn_adadelta options = [lr, rho, eps, weight_decay, maximize]
+    cdef fnn_adadelta options = [penalty_of(penalty), lr, rho, eps]
     cdef int status
     spans.ready(2)
     with nogil:
@@ -221,10 +278,9 @@ def optim_adadelta(Spans spans, double lr, double rho, double eps, double weight
     spans.finish(status)
 
 
-def optim_rmsprop(Spans spans, double lr, double alpha, double eps, double weight_decay, double momentum,
-                  bint centered, bint maximize):
+def optim_rmsprop(Spans spans, tuple penalty, double lr, double alpha, double eps, double momentum, bint centered):
     """s = alpha s + (1 - alpha) g^2; w -= lr g / (sqrt(s) + eps); momentum and centring where states are given."""
-    cdef fnn_rmsprop options = [lr, alpha, eps, weight_decay, momentum, centered, maximize]
+    cdef fnn_rmsprop options = [penalty_of(penalty), lr, alpha, eps, momentum, centered]
     cdef int status
     spans.ready(1)
     with nogil:
@@ -232,14 +288,64 @@ def optim_rmsprop(Spans spans, double lr, double alpha, double eps, double weigh
     spans.finish(status)
 
 
-def optim_adam(Spans spans, double lr, double beta1, double beta2, double eps, double weight_decay, bint amsgrad,
-               bint decoupled, bint maximize):
+def optim_adam(Spans spans, tuple penalty, double lr, double beta1, double beta2, double eps, bint amsgrad,
+               bint eps_inside):
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= lr m' / (sqrt(v') + eps), bias-corrected."""
-    cdef fnn_adam options = [lr, beta1, beta2, eps, weight_decay, amsgrad, decoupled, maximize]
+    cdef fnn_adam options = [penalty_of(penalty), lr, beta1, beta2, eps, amsgrad, eps_inside]
     cdef int status
     spans.ready(2)
     with nogil:
         status = fnn_optim_adam(spans.dtype, spans.table, spans.count, &options)
+    spans.finish(status)
+
+
+def optim_nadam(Spans spans, tuple penalty, double lr, double beta1, double beta2, double eps, double momentum_decay):
+    """Adam with Nesterov's momentum, whose coefficient grows with the steps."""
+    cdef fnn_betas options = [penalty_of(penalty), lr, beta1, beta2, eps, momentum_decay, False]
+    cdef int status
+    spans.ready(2)
+    with nogil:
+        status = fnn_optim_nadam(spans.dtype, spans.table, spans.count, &options)
+    spans.finish(status)
+
+
+def optim_radam(Spans spans, tuple penalty, double lr, double beta1, double beta2, double eps):
+    """Adam with a rectified rate; plain momentum while the second moment is not to be relied on."""
+    cdef fnn_betas options = [penalty_of(penalty), lr, beta1, beta2, eps, 0, False]
+    cdef int status
+    spans.ready(2)
+    with nogil:
+        status = fnn_optim_radam(spans.dtype, spans.table, spans.count, &options)
+    spans.finish(status)
+
+
+def optim_adamax(Spans spans, tuple penalty, double lr, double beta1, double beta2, double eps):
+    """m as Adam; u = max(beta2 u, |g| + eps); w -= lr / (1 - beta1^t) m / u."""
+    cdef fnn_betas options = [penalty_of(penalty), lr, beta1, beta2, eps, 0, False]
+    cdef int status
+    spans.ready(2)
+    with nogil:
+        status = fnn_optim_adamax(spans.dtype, spans.table, spans.count, &options)
+    spans.finish(status)
+
+
+def optim_lion(Spans spans, tuple penalty, double lr, double beta1, double beta2):
+    """w -= lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g."""
+    cdef fnn_betas options = [penalty_of(penalty), lr, beta1, beta2, 0, 0, False]
+    cdef int status
+    spans.ready(1)
+    with nogil:
+        status = fnn_optim_lion(spans.dtype, spans.table, spans.count, &options)
+    spans.finish(status)
+
+
+def optim_lamb(Spans spans, tuple penalty, double lr, double beta1, double beta2, double eps, bint adapt):
+    """r = m' / (sqrt(v') + eps) + weight_decay w; w -= lr |w| / |r| r, or lr r where not adapted."""
+    cdef fnn_betas options = [penalty_of(penalty), lr, beta1, beta2, eps, 0, adapt]
+    cdef int status
+    spans.ready(2)
+    with nogil:
+        status = fnn_optim_lamb(spans.dtype, spans.table, spans.count, &options)
     spans.finish(status)
 
 
@@ -251,6 +357,16 @@ def optim_sum_squares(Spans spans):
         status = fnn_optim_sum_squares(spans.dtype, spans.table, spans.count, &total)
     done(status)
     return total
+
+
+def optim_nonfinite(Spans spans):
+    """Whether an element of the arrays of `spans` is infinite or NaN."""
+    cdef c_bool found = False
+    cdef int status
+    with nogil:
+        status = fnn_optim_nonfinite(spans.dtype, spans.table, spans.count, &found)
+    done(status)
+    return found
 
 
 def optim_scale(Spans spans, double factor):
@@ -267,3 +383,12 @@ def optim_clamp(Spans spans, double limit):
     with nogil:
         status = fnn_optim_clamp(spans.dtype, spans.table, spans.count, limit)
     done(status)
+
+
+def optim_mix(Spans spans, double keep, double add):
+    """w = keep w + add g for the arrays w of `spans` and those they are aimed at, g."""
+    cdef int status
+    spans.ready(0)
+    with nogil:
+        status = fnn_optim_mix(spans.dtype, spans.table, spans.count, keep, add)
+    spans.finish(status)

@@ -1,27 +1,55 @@
-"""Optimisers, learning-rate schedules and gradient clipping, with PyTorch's names and semantics.
+"""Optimisers, learning-rate schedules, gradient clipping and averaging, with PyTorch's names and semantics.
 
-Every optimiser updates all parameters of a group by one call of a fused kernel, in one pass over memory, and
-gives the same bits for any number of threads. The formulas are in `fastnn.reference.optim` in readable form.
+Every first-order optimiser updates all parameters of a group by one call of a fused kernel, in one pass over memory,
+and gives the same bits for any number of threads. The formulas are in `fastnn.reference.optim` in readable form.
+`LBFGS`, `BFGS`, `Newton` and `NewtonCG` use second-order information and are for problems of few parameters.
 """
 
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
-from .clip import clip_grad_norm_, clip_grad_value_
+from .adamax import Adamax
+from .average import Lookahead, lerp_
+from .clip import adaptive_clip_grad_, clip_grad_norm_, clip_grad_value_
+from .constrain import max_norm_
+from .lamb import LAMB
+from .lars import LARS
+from .lion import Lion
+from .muon import Muon
+from .nadam import NAdam
+from .nesterov import Nesterov
+from .noise import add_grad_noise_, weight_noise
 from .optimizer import Optimizer
+from .radam import RAdam
 from .rmsprop import RMSprop
+from .scaler import GradScaler
 from .sgd import SGD
 
 __all__ = [
+    "LAMB",
+    "LARS",
     "SGD",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "GradScaler",
+    "Lion",
+    "Lookahead",
+    "Muon",
+    "NAdam",
+    "Nesterov",
     "Optimizer",
+    "RAdam",
     "RMSprop",
+    "adaptive_clip_grad_",
+    "add_grad_noise_",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "lerp_",
     "lr_scheduler",
+    "max_norm_",
+    "weight_noise",
 ]

@@ -52,4 +52,4 @@ class Adadelta(Optimizer):
         nonnegative("Adadelta", group, "eps", "weight_decay")
 
     def _update(self, group: dict[str, Any], lr: float, spans: Any) -> None:
-        _C.optim_adadelta(spans, lr, group["rho"], group["eps"], group["weight_decay"], group["maximize"])
+        _C.optim_adadelta(spans, self._penalty(group), lr, group["rho"], group["eps"])

@@ -63,4 +63,4 @@ class Adagrad(Optimizer):
         return float(group["initial_accumulator_value"])
 
     def _update(self, group: dict[str, Any], lr: float, spans: Any) -> None:
-        _C.optim_adagrad(spans, lr, group["lr_decay"], group["weight_decay"], group["eps"], group["maximize"])
+        _C.optim_adagrad(spans, self._penalty(group), lr, group["lr_decay"], group["eps"])

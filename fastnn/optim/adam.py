@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from .. import _C
-from .checks import in_range, nonnegative
+from .checks import check_betas, nonnegative
 from .optimizer import Optimizer, Parameters
 
 __all__ = ["Adam", "AdamW"]
@@ -19,7 +19,8 @@ class Adam(Optimizer):
         m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²
         w ← w - lr · m / (1 - β₁ᵗ) / (√(v / (1 - β₂ᵗ)) + ε)      at step t = 1, 2, ...
 
-    AMSGrad takes the largest v so far for v under the root.
+    AMSGrad takes the largest v so far for v under the root. With `eps_inside` ε stands under the root of the
+    uncorrected v instead: `w ← w - lr √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / √(v + ε)`.
 
     Args:
         params: parameters, or parameter groups (see `Optimizer`).
@@ -29,6 +30,8 @@ class Adam(Optimizer):
         weight_decay: λ.
         amsgrad: use the largest second moment so far.
         maximize: ascend instead.
+        decoupled_weight_decay: shrink w by the factor 1 - lr λ instead of adding λ w to g: `AdamW`.
+        eps_inside: put ε under the root.
 
     Raises:
         ValueError: for a negative value or a β outside [0, 1); see also `Optimizer`.
@@ -46,7 +49,6 @@ class Adam(Optimizer):
     """
 
     slots = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-    _decoupled: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -58,6 +60,8 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        eps_inside: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -66,16 +70,14 @@ class Adam(Optimizer):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "eps_inside": eps_inside,
         }
         super().__init__(params, defaults)
 
     def _check(self, group: Mapping[str, Any]) -> None:
-        owner, betas = type(self).__name__, group["betas"]
-        if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise ValueError(f"{owner}: expected betas to be two numbers, got {betas!r}")
-        for i, beta in enumerate(betas):
-            in_range(owner, f"betas[{i}]", beta, 0.0, 1.0, below=True)
-        nonnegative(owner, group, "eps", "weight_decay")
+        check_betas(type(self).__name__, group)
+        nonnegative(type(self).__name__, group, "eps", "weight_decay")
 
     def _active(self, group: Mapping[str, Any]) -> tuple[str | None, ...]:
         return self.slots if group["amsgrad"] else (*self.slots[:2], None)
@@ -84,14 +86,13 @@ class Adam(Optimizer):
         beta1, beta2 = group["betas"]
         _C.optim_adam(
             spans,
+            self._penalty(group),
             lr,
             beta1,
             beta2,
             group["eps"],
-            group["weight_decay"],
             group["amsgrad"],
-            self._decoupled,
-            group["maximize"],
+            group["eps_inside"],
         )
 
 
@@ -106,14 +107,13 @@ class AdamW(Adam):
         weight_decay: λ.
         amsgrad: use the largest second moment so far.
         maximize: ascend instead.
+        eps_inside: put ε under the root.
 
     Raises:
         ValueError: for a negative value or a β outside [0, 1); see also `Optimizer`.
 
     Source: Loshchilov, Hutter 2019.
     """
-
-    _decoupled = True
 
     def __init__(
         self,
@@ -125,5 +125,16 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        eps_inside: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            decoupled_weight_decay=True,
+            eps_inside=eps_inside,
+        )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["fraction", "in_range", "nonnegative"]
+__all__ = ["check_betas", "fraction", "in_range", "nonnegative", "positive"]
 
 
 def in_range(owner: str, name: str, value: Any, low: float, high: float, *, below: bool = False) -> None:
@@ -35,3 +35,20 @@ def fraction(owner: str, group: Mapping[str, Any], *names: str) -> None:
     """Raise unless each named hyperparameter lies in [0, 1]."""
     for name in names:
         in_range(owner, name, group[name], 0.0, 1.0)
+
+
+def positive(owner: str, group: Mapping[str, Any], *names: str) -> None:
+    """Raise unless each named hyperparameter is a finite number above 0."""
+    for name in names:
+        in_range(owner, name, group[name], 0.0, math.inf, below=True)
+        if group[name] == 0:
+            raise ValueError(f"{owner}: expected {name} > 0, got {group[name]!r}")
+
+
+def check_betas(owner: str, group: Mapping[str, Any]) -> None:
+    """Raise unless "betas" are two numbers in [0, 1)."""
+    betas = group["betas"]
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise ValueError(f"{owner}: expected betas to be two numbers, got {betas!r}")
+    for i, beta in enumerate(betas):
+        in_range(owner, f"betas[{i}]", beta, 0.0, 1.0, below=True)

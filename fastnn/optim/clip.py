@@ -1,6 +1,6 @@
-"""Gradient clipping, by norm and by value.
+"""Gradient clipping, by norm, by value and in proportion to the weights.
 
-PyTorch has these functions in `torch.nn.utils`.
+PyTorch has the first two in `torch.nn.utils`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ..autograd import Tensor
 from ..autograd.dtype import Array
 from .checks import in_range
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["Gradients", "adaptive_clip_grad_", "clip_grad_norm_", "clip_grad_value_"]
 
 
-class _Gradients:
+class Gradients:
     """The distinct gradients of some parameters as tables of spans, one for each dtype.
 
     A gradient whose memory has gaps is worked on in a copy, which `write_back` brings home.
@@ -85,7 +85,7 @@ def clip_grad_norm_(
     in_range("clip_grad_norm_", "max_norm", max_norm, 0.0, math.inf)
     if not norm_type > 0:
         raise ValueError(f"clip_grad_norm_: expected norm_type > 0, got {norm_type!r}")
-    gradients = _Gradients("clip_grad_norm_", parameters)
+    gradients = Gradients("clip_grad_norm_", parameters)
     norm = _norm(gradients, float(norm_type))
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}; they were not clipped")
@@ -98,7 +98,7 @@ def clip_grad_norm_(
     return Tensor(np.asarray(norm, dtype))
 
 
-def _norm(gradients: _Gradients, p: float) -> float:
+def _norm(gradients: Gradients, p: float) -> float:
     """The p-norm over all gradients; p = 2, the one in use, in C."""
     if p == 2.0:
         return math.sqrt(sum(_C.optim_sum_squares(spans) for spans in gradients.spans))
@@ -127,7 +127,51 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         [0.5, -0.25]
     """
     in_range("clip_grad_value_", "clip_value", clip_value, 0.0, math.inf)
-    gradients = _Gradients("clip_grad_value_", parameters)
+    gradients = Gradients("clip_grad_value_", parameters)
     for spans in gradients.spans:
         _C.optim_clamp(spans, clip_value)
     gradients.write_back()
+
+
+def adaptive_clip_grad_(parameters: Tensor | Iterable[Tensor], clip_factor: float = 0.01, eps: float = 1e-3) -> None:
+    """Adaptive gradient clipping: the gradient of each unit to a share of the norm of its weights, in place.
+
+        g_i ← g_i · min(1, λ max(‖w_i‖, ε) / ‖g_i‖)
+
+    A unit is a row of the first dimension; a parameter with fewer than two dimensions is one unit as a whole.
+
+    Args:
+        parameters: a Tensor or several; those without a gradient are passed over.
+        clip_factor: λ.
+        eps: ε, so that weights that start at 0 can move.
+
+    Raises:
+        ValueError: if a number is negative.
+
+    Source: Brock, De, Smith, Simonyan 2021, arXiv:2102.06171.
+
+    Example:
+        >>> w = Tensor(np.array([[3.0, 4.0]]), requires_grad=True)
+        >>> w.grad = Tensor(np.array([[6.0, 8.0]]))
+        >>> adaptive_clip_grad_(w, 0.1)
+        >>> w.grad.data.round(6).tolist()
+        [[0.3, 0.4]]
+    """
+    in_range("adaptive_clip_grad_", "clip_factor", clip_factor, 0.0, math.inf)
+    in_range("adaptive_clip_grad_", "eps", eps, 0.0, math.inf)
+    for parameter in [parameters] if isinstance(parameters, Tensor) else parameters:
+        if parameter.grad is None:
+            continue
+        gradient = parameter.grad.data
+        most = clip_factor * np.maximum(_unit_norms(parameter.data), eps)
+        norms = _unit_norms(gradient)
+        if (norms > most).any():
+            gradient *= (most / np.maximum(norms, np.maximum(most, 1e-300))).astype(gradient.dtype)
+            parameter.grad.bump()
+
+
+def _unit_norms(array: Array) -> Array:
+    """The Euclidean norm of each row of the first dimension, or of all of a vector, with ones as dimensions."""
+    inner = tuple(range(1, array.ndim)) if array.ndim > 1 else None
+    norms: Array = np.sqrt(np.sum(np.square(array, dtype=np.float64), axis=inner, keepdims=True))
+    return norms

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from ..autograd import Tensor, enable_grad
-from .checks import nonnegative
+from .checks import nonnegative, positive
+from .constrain import max_norm_
 from .state import load_groups, load_state
 from .table import StateTable, array_in_layout_of
 
@@ -24,6 +26,14 @@ class Optimizer:
     A subclass declares the `slots` of its state, checks its hyperparameters in `_check`, and in `_update`
     makes one call into C, which updates every parameter of a group in one pass over memory. Parameters whose
     gradient is None are left alone. `step` never clears gradients.
+
+    Beside the hyperparameters of its method, every group of an optimiser with fused steps may set
+
+        l1: λ₁, adds λ₁ sign(w) to the gradient; with `weight_decay` λ, the elastic net λ₁ ‖w‖₁ + λ/2 ‖w‖²;
+        decoupled_weight_decay: whether `weight_decay` shrinks the weights by the factor 1 - lr λ instead of adding
+            λ w to their gradients;
+        max_norm: c, after every step the weights of each output unit are scaled to a norm of at most c (see
+            `max_norm_`); None does not.
 
     Args:
         params: Tensors, or (name, Tensor) pairs, or dicts that hold such an iterable under "params" and
@@ -45,6 +55,12 @@ class Optimizer:
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
+    # State of PyTorch's optimiser of the same name that follows from the step count.
+    derived: ClassVar[frozenset[str]] = frozenset()
+    # The hyperparameters that groups of every method have; a method without fused steps has none of them.
+    penalties: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"l1": 0.0, "decoupled_weight_decay": False, "max_norm": None}
+    )
     # What a group may hold beside the hyperparameters: names, and what learning-rate schedules note there.
     extras: ClassVar[frozenset[str]] = frozenset(
         ("param_names", "name", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
@@ -53,7 +69,7 @@ class Optimizer:
     def __init__(self, params: Parameters, defaults: Group) -> None:
         if isinstance(params, Tensor):
             raise TypeError(f"{type(self).__name__}: expected an iterable of Tensors or dicts, got a Tensor")
-        self.defaults = defaults
+        self.defaults = {**self.penalties, **defaults}
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         self.param_groups: list[Group] = []
         self.step_count = 0
@@ -111,7 +127,15 @@ class Optimizer:
         """Check every hyperparameter of a group."""
         if not callable(group["lr"]):
             nonnegative(type(self).__name__, group, "lr")
+        if self.penalties:
+            nonnegative(type(self).__name__, group, "l1")
+            if group["max_norm"] is not None:
+                positive(type(self).__name__, group, "max_norm")
         self._check(group)
+
+    def _penalty(self, group: Mapping[str, Any]) -> tuple[float, float, bool, bool]:
+        """What the fused steps take first: weight decay, l1, whether decay is decoupled, whether to maximise."""
+        return group["weight_decay"], group["l1"], group["decoupled_weight_decay"], group["maximize"]
 
     def _parameters_of(self, given: Any) -> tuple[list[Tensor], list[str]]:
         """The Tensors of a group and their names, if they have some."""
@@ -163,12 +187,18 @@ class Optimizer:
             if live:
                 ready.append((group, self._rate(group), self._table(index, group, live), live))
         for group, lr, table, live in ready:
-            for spans in table.spans:
-                self._update(group, lr, spans)
+            self._advance(group, lr, table, live)
             for parameter in live:
                 parameter.bump()
+            if group.get("max_norm") is not None:
+                max_norm_(live, group["max_norm"])
         self.step_count += 1
         return loss
+
+    def _advance(self, group: Group, lr: float, table: StateTable, live: list[Tensor]) -> None:
+        """Update the parameters of one group that have a gradient."""
+        for spans in table.spans:
+            self._update(group, lr, spans)
 
     def _rate(self, group: Group) -> float:
         """The learning rate of this step."""

@@ -74,11 +74,10 @@ class RMSprop(Optimizer):
     def _update(self, group: dict[str, Any], lr: float, spans: Any) -> None:
         _C.optim_rmsprop(
             spans,
+            self._penalty(group),
             lr,
             group["alpha"],
             group["eps"],
-            group["weight_decay"],
             group["momentum"],
             group["centered"],
-            group["maximize"],
         )

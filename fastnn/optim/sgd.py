@@ -84,10 +84,9 @@ class SGD(Optimizer):
     def _update(self, group: dict[str, Any], lr: float, spans: Any) -> None:
         _C.optim_sgd(
             spans,
+            self._penalty(group),
             lr,
             group["momentum"],
             group["dampening"],
-            group["weight_decay"],
             group["nesterov"],
-            group["maximize"],
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_groups", "load_state"]
 
-IMPLEMENTATION = frozenset(("foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay"))
+IMPLEMENTATION = frozenset(("foreach", "fused", "capturable", "differentiable"))
 """Options of PyTorch's optimisers that choose among its implementations; fastnn has one."""
 
 
@@ -62,7 +62,7 @@ def load_state(
         if number not in owner:
             problems.append(f"state of parameter {number!r}, which is in no group")
             continue
-        slots = {k: np.asarray(v) for k, v in loaded.items() if v is not None}
+        slots = {k: np.asarray(v) for k, v in loaded.items() if v is not None and k not in optimizer.derived}
         entry = _copies(optimizer, number, owner[number].data, slots, problems)
         if entry:
             state[owner[number]] = entry

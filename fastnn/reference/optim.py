@@ -4,6 +4,9 @@ State that a method does not use, or does not have before its first step, is Non
 are PyTorch's. Everywhere, ``maximize`` flips the sign of the gradient first, then ``weight_decay`` (λ) adds
 ``λ w`` to it (AdamW instead shrinks the weight itself). All arrays have the shape of ``w``; step numbers
 count from 1.
+
+The descendants of Adam are defined in `optim_moments`, methods that look at a parameter as a whole in
+`optim_layerwise`; both can be had from here.
 """
 
 from math import sqrt
@@ -11,6 +14,15 @@ from math import sqrt
 import numpy as np
 
 from ._typing import Array
+from .optim_layerwise import lamb_step as lamb_step
+from .optim_layerwise import lars_step as lars_step
+from .optim_layerwise import muon_step as muon_step
+from .optim_layerwise import nesterov_step as nesterov_step
+from .optim_layerwise import orthogonalize as orthogonalize
+from .optim_moments import adamax_step as adamax_step
+from .optim_moments import lion_step as lion_step
+from .optim_moments import nadam_step as nadam_step
+from .optim_moments import radam_step as radam_step
 
 
 def _effective(w: Array, g: Array, weight_decay: float, maximize: bool) -> Array:
@@ -223,13 +235,15 @@ def adam_step(
     weight_decay: float = 0.0,
     amsgrad: bool = False,
     maximize: bool = False,
+    eps_inside: bool = False,
 ) -> tuple[Array, Array, Array, Array | None]:
     """Adam: momentum over a moving root mean square, both corrected for starting at zero.
 
         m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²
         w ← w - lr / (1 - β₁ᵗ) m / (√v / √(1 - β₂ᵗ) + ε)
 
-    AMSGrad uses the largest v so far in place of v.
+    AMSGrad uses the largest v so far in place of v. With ``eps_inside`` the denominator is
+    ``√(v + ε) / √(1 - β₂ᵗ)``.
 
     Args:
         w: parameter.
@@ -244,6 +258,7 @@ def adam_step(
         weight_decay: λ, added to the gradient.
         amsgrad: use the largest second moment.
         maximize: ascend instead.
+        eps_inside: put ε under the root.
 
     Shape:
         w, g and the states (*) -> (*)
@@ -265,7 +280,8 @@ def adam_step(
     second = v
     if amsgrad:
         second = v_max = v if v_max is None else np.maximum(v_max, v)
-    denominator = np.sqrt(second) / sqrt(1 - beta2**step) + eps
+    root = sqrt(1 - beta2**step)
+    denominator = np.sqrt(second + eps) / root if eps_inside else np.sqrt(second) / root + eps
     return w - lr / (1 - beta1**step) * m / denominator, m, v, v_max
 
 
@@ -283,6 +299,7 @@ def adamw_step(
     weight_decay: float = 1e-2,
     amsgrad: bool = False,
     maximize: bool = False,
+    eps_inside: bool = False,
 ) -> tuple[Array, Array, Array, Array | None]:
     """AdamW: ``w ← (1 - lr λ) w``, then a step of `adam_step` without weight decay.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ class _Method:
         options: its hyperparameters.
         states: how many arrays it keeps for each parameter.
         define: one step of the definition on (w, g, states, step): (w, *states).
+        matrix: whether it is for matrices: 60 of them, as nearly square as their sizes allow.
     """
 
     name: str
@@ -41,6 +43,7 @@ class _Method:
     options: Mapping[str, Any]
     states: int
     define: _Definition
+    matrix: bool = False
 
 
 def _sgd(**options: Any) -> _Definition:
@@ -68,6 +71,13 @@ _METHODS = (
     _Method("Adam", "Adam", {"lr": _LR}, 2, _adam(reference.adam_step, lr=_LR)),
     _Method("Adam AMSGrad", "Adam", {"lr": _LR, "amsgrad": True}, 3, _adam(reference.adam_step, lr=_LR, amsgrad=True)),
     _Method("AdamW", "AdamW", {"lr": _LR}, 2, _adam(reference.adamw_step, lr=_LR)),
+    _Method("NAdam", "NAdam", {"lr": _LR}, 2, _adam(reference.nadam_step, lr=_LR)),
+    _Method("RAdam", "RAdam", {"lr": _LR}, 2, _adam(reference.radam_step, lr=_LR)),
+    _Method("Adamax", "Adamax", {"lr": _LR}, 2, _adam(reference.adamax_step, lr=_LR)),
+    _Method("Lion", "Lion", {"lr": _LR}, 1, lambda w, g, s, t: reference.lion_step(w, g, s[0], lr=_LR)),
+    _Method("LARS", "LARS", {"lr": _LR}, 1, lambda w, g, s, t: reference.lars_step(w, g, s[0], lr=_LR)),
+    _Method("LAMB", "LAMB", {"lr": _LR}, 2, _adam(reference.lamb_step, lr=_LR)),
+    _Method("Muon", "Muon", {"lr": _LR}, 1, lambda w, g, s, t: reference.muon_step(w, g, s[0], lr=_LR), matrix=True),
 )
 
 
@@ -88,11 +98,18 @@ def parameter_sizes(total: int, count: int = TENSORS) -> list[int]:
     return sizes
 
 
+def _matrix_of(size: int) -> tuple[int, int]:
+    """The most nearly square shape of so many numbers."""
+    rows = next(rows for rows in range(math.isqrt(size), 0, -1) if size % rows == 0)
+    return rows, size // rows
+
+
 def _case(method: _Method, size: int) -> Case:
     def build(against: Mapping[str, Any]) -> Contenders:
         sizes = parameter_sizes(size)
-        weights = [noise(n, seed=i) for i, n in enumerate(sizes)]
-        gradients = [noise(n, seed=1000 + i) for i, n in enumerate(sizes)]
+        shapes = [_matrix_of(n) if method.matrix else (n,) for n in sizes]
+        weights = [noise(*shape, seed=i) for i, shape in enumerate(shapes)]
+        gradients = [noise(*shape, seed=1000 + i) for i, shape in enumerate(shapes)]
         works: Contenders = {"fastnn": _fastnn(method, weights, gradients)}
         if "numpy" in against:
             works["numpy"] = _numpy(method, weights, gradients)
@@ -134,7 +151,7 @@ def _torch(torch: Any, method: _Method, weights: Sequence[Array], gradients: Seq
             parameter.grad = torch.from_numpy(gradient)
         try:
             optimizer = getattr(torch.optim, method.kind)(parameters, **method.options, **choice)
-        except (TypeError, RuntimeError):
-            continue  # this optimiser has no such implementation
+        except (AttributeError, TypeError, RuntimeError):
+            continue  # PyTorch has no such optimiser, or no such implementation of it
         works[f"torch {form}"] = optimizer.step
     return works

@@ -1,0 +1,150 @@
+"""Muon."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import _C
+from ..autograd import Tensor
+from ..autograd.dtype import Array
+from .checks import nonnegative
+from .optimizer import Group, Optimizer, Parameters
+from .table import StateTable
+
+__all__ = ["Muon"]
+
+_ADJUSTMENTS = ("original", "match_rms_adamw")
+
+
+class Muon(Optimizer):
+    """Muon: momentum whose singular values are all brought near 1, for the matrices inside a network.
+
+        b ← μ b + (1 - μ) g;  u = (1 - μ) g + μ b  with Nesterov, else b
+        w ← (1 - lr λ) w - lr a · orthogonal(u)
+
+    `orthogonal` is a fixed number of Newton-Schulz iterations on X = u / ‖u‖, of which with A = X Xᵀ each is
+    `X ← a X + (b A + c A²) X`. A parameter with more than two dimensions, such as a filter, counts as the matrix
+    (first dimension, the rest). Biases, norms, embeddings and the last layer are better left to `AdamW`.
+
+    Args:
+        params: parameters of at least two dimensions, or parameter groups (see `Optimizer`).
+        lr: learning rate, or a function of the number of steps done.
+        weight_decay: λ.
+        momentum: μ.
+        nesterov: look ahead by the momentum.
+        ns_coefficients: (a, b, c) of the iteration.
+        eps: least norm to divide by.
+        ns_steps: iterations.
+        adjust_lr_fn: "original" or None for a = √max(1, rows / columns), "match_rms_adamw" for
+            a = 0.2 √max(rows, columns).
+        maximize: ascend instead.
+        decoupled_weight_decay: False adds λ w to g instead.
+
+    Raises:
+        ValueError: for a parameter with fewer than two dimensions, a negative value or an unknown adjustment.
+
+    Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; the adjustment from Liu et
+    al. 2025, arXiv:2502.16982. PyTorch iterates in bfloat16, fastnn in the dtype of the parameter.
+    """
+
+    slots = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float | Callable[[int], float] = 1e-3,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
+        eps: float = 1e-7,
+        ns_steps: int = 5,
+        adjust_lr_fn: str | None = None,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = True,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "ns_coefficients": ns_coefficients,
+            "eps": eps,
+            "ns_steps": ns_steps,
+            "adjust_lr_fn": adjust_lr_fn,
+            "maximize": maximize,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
+
+    def _check(self, group: Mapping[str, Any]) -> None:
+        nonnegative("Muon", group, "weight_decay", "momentum", "eps", "ns_steps")
+        if group["adjust_lr_fn"] not in (None, *_ADJUSTMENTS):
+            raise ValueError(f"Muon: expected adjust_lr_fn in {_ADJUSTMENTS} or None, got {group['adjust_lr_fn']!r}")
+        if len(group["ns_coefficients"]) != 3:
+            raise ValueError(f"Muon: expected three ns_coefficients, got {group['ns_coefficients']!r}")
+        for parameter in group["params"]:
+            if parameter.ndim < 2:
+                raise ValueError(f"Muon: expected parameters of at least two dimensions, got shape {parameter.shape}")
+
+    def _advance(self, group: Group, lr: float, table: StateTable, live: list[Tensor]) -> None:
+        decay, l1, decoupled, maximize = self._penalty(group)
+        momentum = group["momentum"]
+        for parameter in live:
+            weight, buffer = parameter.data, self.state[parameter]["momentum_buffer"].data
+            gradient = parameter.grad.data  # type: ignore[union-attr]
+            gradient = -gradient if maximize else gradient
+            if l1:
+                gradient = gradient + (l1 * np.sign(weight)).astype(weight.dtype)
+            if decay and not decoupled:
+                gradient = gradient + (decay * weight).astype(weight.dtype)
+            _mix(buffer, momentum, gradient, 1.0 - momentum)
+            self.state[parameter]["step"].data[...] += 1
+            update = gradient * (1.0 - momentum) + buffer * momentum if group["nesterov"] else buffer
+            rows = weight.shape[0]
+            matrix = np.ascontiguousarray(update.reshape(rows, -1))
+            direction = orthogonalized(matrix, group["ns_coefficients"], group["ns_steps"], group["eps"])
+            shrink = 1.0 - lr * decay if decoupled else 1.0
+            _mix(
+                weight, shrink, direction.reshape(weight.shape), -lr * _adjustment(group["adjust_lr_fn"], matrix.shape)
+            )
+
+
+def _mix(w: Array, keep: float, g: Array, add: float) -> None:
+    """`w ← keep w + add g` in place."""
+    spans = _C.Spans([w], [[]], [None])
+    spans.aim([g])
+    _C.optim_mix(spans, keep, add)
+
+
+def _adjustment(name: str | None, shape: tuple[int, ...]) -> float:
+    rows, columns = shape
+    if name == "match_rms_adamw":
+        return 0.2 * math.sqrt(max(rows, columns))
+    return math.sqrt(max(1.0, rows / columns))
+
+
+def orthogonalized(matrix: Array, coefficients: tuple[float, float, float], steps: int, eps: float) -> Array:
+    """Newton-Schulz iterations from `matrix / ‖matrix‖`, (rows, columns) -> (rows, columns).
+
+    The result has the singular vectors of the matrix, and singular values between about 0.7 and 1.2.
+    """
+    a, b, c = coefficients
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x: Array = (matrix if wide else np.ascontiguousarray(matrix.T))[None]
+    x = x / max(math.sqrt(_C.sum_all(x, True)), eps)
+    rows = x.shape[1]
+    gram, powers = (_C.empty((1, rows, rows), x.dtype) for _ in range(2))
+    following = _C.empty(x.shape, x.dtype)
+    for _ in range(steps):
+        _C.matmul(x, False, x, True, gram)
+        _C.matmul(gram, False, gram, False, powers)
+        _C.axpby(b, gram, c, powers, powers)
+        _C.matmul(powers, False, x, False, following)
+        _C.axpby(a, x, 1.0, following, x)
+    return x[0] if wide else x[0].T
