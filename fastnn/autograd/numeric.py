@@ -141,6 +141,51 @@ def _gradient(name: str, function: _Function, x: Array) -> Array:
     return np.zeros_like(x) if found is None else found.data
 
 
+def hessian_product(gradient: Callable[[Array], Array], x: Array, v: Array, eps: float = 1e-5) -> Array:
+    """`(g(x + h v) - g(x - h v)) / 2h`, the product of the Hessian at x with v, given the gradient as a function.
+
+    Args:
+        gradient: g, float64, of x's shape.
+        x: where, float64.
+        v: the vector, of x's shape.
+        eps: step of the difference, relative to the lengths of x and v.
+
+    Returns:
+        float64, of x's shape.
+    """
+    length = float(np.linalg.norm(v))
+    if length == 0:
+        return np.zeros_like(x)
+    step = eps * (1 + float(np.abs(x).max(initial=0))) * np.sqrt(x.size) / length
+    up, down = gradient(x + step * v), gradient(x - step * v)
+    product: Array = (up - down) / (2 * step)
+    return product
+
+
+def hessian_matrix(gradient: Callable[[Array], Array], x: Array, eps: float = 1e-5) -> Array:
+    """The symmetric matrix of second derivatives at x, given the gradient as a function: differences along the axes.
+
+    Args:
+        gradient: g, float64, of x's shape.
+        x: where, float64.
+        eps: step, relative to 1 + |x| of each element.
+
+    Returns:
+        float64, (x.size, x.size).
+    """
+    rows = []
+    for place in np.ndindex(x.shape):
+        step = eps * (1 + abs(float(x[place])))
+        ends = []
+        for sign in (1, -1):
+            moved = x.copy()
+            moved[place] += sign * step
+            ends.append(gradient(moved))
+        rows.append((ends[0] - ends[1]).ravel() / (2 * step))
+    matrix: Array = np.stack(rows) if rows else np.zeros((0, 0))
+    return (matrix + matrix.T) / 2
+
+
 def hvp(function: _Function, input: Tensor, v: Tensor, eps: float = 1e-5) -> Tensor:
     """The product of the Hessian of a scalar function with a vector: `(g(x + h v) - g(x - h v)) / 2h`.
 
@@ -163,12 +208,7 @@ def hvp(function: _Function, input: Tensor, v: Tensor, eps: float = 1e-5) -> Ten
     x, direction = tensor.data, np.asarray(v.data, np.float64)
     if direction.shape != x.shape:
         raise ValueError(f"hvp: expected v of shape {x.shape}, got {direction.shape}")
-    length = float(np.linalg.norm(direction))
-    if length == 0:
-        return Tensor(np.zeros_like(x))
-    step = eps * (1 + float(np.abs(x).max(initial=0))) * np.sqrt(x.size) / length
-    up, down = _gradient("hvp", function, x + step * direction), _gradient("hvp", function, x - step * direction)
-    return Tensor((up - down) / (2 * step))
+    return Tensor(hessian_product(lambda at: _gradient("hvp", function, at), x, direction, eps))
 
 
 def hessian(function: _Function, input: Tensor, eps: float = 1e-5) -> Tensor:
@@ -193,14 +233,5 @@ def hessian(function: _Function, input: Tensor, eps: float = 1e-5) -> Tensor:
     """
     (tensor,) = _inputs("hessian", input)
     x = tensor.data
-    rows = []
-    for place in np.ndindex(x.shape):
-        step = eps * (1 + abs(float(x[place])))
-        ends = []
-        for sign in (1, -1):
-            moved = x.copy()
-            moved[place] += sign * step
-            ends.append(_gradient("hessian", function, moved))
-        rows.append((ends[0] - ends[1]).ravel() / (2 * step))
-    matrix = np.stack(rows) if rows else np.zeros((0, 0))
-    return Tensor(((matrix + matrix.T) / 2).reshape(x.shape + x.shape))
+    matrix = hessian_matrix(lambda at: _gradient("hessian", function, at), x, eps)
+    return Tensor(matrix.reshape(x.shape + x.shape))

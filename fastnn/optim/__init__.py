@@ -11,14 +11,17 @@ from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .adamax import Adamax
 from .average import Lookahead, lerp_
+from .bfgs import BFGS
 from .clip import adaptive_clip_grad_, clip_grad_norm_, clip_grad_value_
 from .constrain import max_norm_
 from .lamb import LAMB
 from .lars import LARS
+from .lbfgs import LBFGS
 from .lion import Lion
 from .muon import Muon
 from .nadam import NAdam
 from .nesterov import Nesterov
+from .newton import Newton, NewtonCG
 from .noise import add_grad_noise_, weight_noise
 from .optimizer import Optimizer
 from .radam import RAdam
@@ -27,8 +30,10 @@ from .scaler import GradScaler
 from .sgd import SGD
 
 __all__ = [
+    "BFGS",
     "LAMB",
     "LARS",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -41,6 +46,8 @@ __all__ = [
     "Muon",
     "NAdam",
     "Nesterov",
+    "Newton",
+    "NewtonCG",
     "Optimizer",
     "RAdam",
     "RMSprop",

@@ -147,4 +147,5 @@ def orthogonalized(matrix: Array, coefficients: tuple[float, float, float], step
         _C.axpby(b, gram, c, powers, powers)
         _C.matmul(powers, False, x, False, following)
         _C.axpby(a, x, 1.0, following, x)
-    return x[0] if wide else x[0].T
+    result: Array = x[0] if wide else x[0].T
+    return result

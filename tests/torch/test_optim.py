@@ -163,3 +163,40 @@ def test_grad_scaler_goes_the_way_of_pytorchs() -> None:
         assert mine.get_scale() == its.get_scale()
         assert mine.state_dict() == its.state_dict()
         compare(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"line_search_fn": "strong_wolfe"},
+        {"line_search_fn": "strong_wolfe", "history_size": 2, "max_iter": 7},
+        {"line_search_fn": "strong_wolfe", "lr": 0.3, "max_eval": 6},
+        {"lr": 0.1},
+        {"lr": 0.2, "max_iter": 3, "history_size": 5},
+    ],
+    ids=lambda options: " ".join(f"{key}={value}" for key, value in options.items()),
+)
+def test_lbfgs_goes_the_way_of_pytorchs(options: dict[str, Any]) -> None:
+    """Weights and evaluations after each of 20 steps, on a function with curved valleys."""
+    start = np.array([-0.5, 0.8, 0.3, -0.2])
+    mine, its = Tensor(start.copy(), requires_grad=True), torch.from_numpy(start.copy()).requires_grad_()
+    one, other = optim.LBFGS([mine], **options), torch.optim.LBFGS([its], **options)
+
+    def value(w: Any) -> Any:
+        return (10.0 * (w[1:] - w[:-1] ** 2) ** 2 + (1.0 - w[:-1]) ** 2).sum()
+
+    def closure_of(optimizer: Any, w: Any) -> Any:
+        def closure() -> Any:
+            optimizer.zero_grad()
+            loss = value(w)
+            loss.backward()
+            return loss
+
+        return closure
+
+    for _ in range(20):
+        first, second = one.step(closure_of(one, mine)), other.step(closure_of(other, its))
+        assert first.item() == pytest.approx(second.item(), rel=1e-7, abs=1e-12)
+        np.testing.assert_allclose(mine.data, its.detach().numpy(), rtol=1e-6, atol=1e-8)
+        state = other.state[its]
+        assert (one.memory["n_iter"], one.memory["func_evals"]) == (state["n_iter"], state["func_evals"])
