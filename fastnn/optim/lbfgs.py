@@ -48,7 +48,7 @@ class LBFGS(FlatOptimizer):
         ...     loss.backward()
         ...     return loss
         >>> loss = optimizer.step(closure)
-        >>> w.data.round(5).tolist()
+        >>> w.data.round(3).tolist()
         [1.0, 1.0]
     """
 
