@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define FNN_MAX_LANES 16 /* reals in the widest vector */
+
 /* The axes of the spatial triples below. */
 enum { FNN_DEPTH = 0, FNN_HEIGHT = 1, FNN_WIDTH = 2 };
 
@@ -47,6 +49,12 @@ typedef struct {
     int64_t k, runs;
     int64_t a_step, a_run, b_step, b_run, c_step;
 } fnn_tile;
+
+/* Memory that a later stage of a task will touch, fetched by an earlier one `step` cache lines at a time. */
+typedef struct {
+    const char *line;
+    int64_t lines, step;
+} fnn_ahead;
 
 /* x (n, in[0..2], c) -> y (n, out[0..2], c). Window o of an axis holds the taps o * stride - pad + t * dilation,
  * t < kernel, that lie in the image; an adaptive one all from floor(o in / out) to ceil((o + 1) in / out), and then

@@ -11,24 +11,26 @@
 /* Three rows share a pointer, so that a row-major A of any row stride needs few enough registers:
  * [p], [p + step] and [p + 2 step] are all plain x86 and Arm addresses. */
 #define GEMM_SHARE 3
-#define GEMM_POINTERS ((GEMM_ROWS + GEMM_SHARE - 1) / GEMM_SHARE)
+#define GEMM_SUMS (GEMM_ROWS * GEMM_VECTORS) /* accumulators; a tile one vector wide may have that many rows */
 
-ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_columns, const fnn_tile *t, const real *a,
-                              const real *b, const real *bias, real *c, int cols, int accumulate)
+/* `far`: C may lie in distant memory, its lines are fetched while the products are formed. */
+ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_columns, const int far, const fnn_tile *t,
+                              const real *a, const real *b, const real *bias, real *c, int cols, int accumulate)
 {
-    vr sum[GEMM_ROWS][GEMM_VECTORS];
+    vr sum[GEMM_SUMS];
     const int64_t a_step = t->a_step, b_step = t->b_step;
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++) {
-            sum[i][j] = v_zero();
-            __builtin_prefetch(c + i * t->c_step + j * VL, 1); /* C's lines arrive while the products are formed */
+            sum[i * vectors + j] = v_zero();
+            if (far)
+                __builtin_prefetch(c + i * t->c_step + j * VL, 1);
         }
 
     for (int64_t run = 0; run < t->runs; run++) {
         const real *ar = a + run * t->a_run, *br = b + run * t->b_run;
-        const real *row[GEMM_POINTERS];
+        const real *row[(GEMM_SUMS + GEMM_SHARE - 1) / GEMM_SHARE];
 #pragma GCC unroll 8
         for (int i = 0; i < (rows + GEMM_SHARE - 1) / GEMM_SHARE; i++)
             row[i] = ar + i * GEMM_SHARE * a_step;
@@ -38,12 +40,12 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; j++)
                 bp[j] = v_load(br + j * VL);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
             for (int i = 0; i < rows; i++) {
                 vr ap = v_splat(by_columns ? ar[i] : row[i / GEMM_SHARE][(i % GEMM_SHARE) * a_step]);
 #pragma GCC unroll 4
                 for (int j = 0; j < vectors; j++)
-                    sum[i][j] = v_fma(ap, bp[j], sum[i][j]);
+                    sum[i * vectors + j] = v_fma(ap, bp[j], sum[i * vectors + j]);
             }
             br += b_step;
             ar += a_step;
@@ -57,10 +59,10 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
     for (int j = 0; j < vectors; j++) {
         int64_t n = cols - j * VL;
         vr offset = !bias ? v_zero() : n >= VL ? v_load(bias + j * VL) : v_load_n(bias + j * VL, n > 0 ? n : 0);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
         for (int i = 0; i < rows; i++) {
             real *to = c + i * t->c_step + j * VL;
-            vr y = bias ? sum[i][j] + offset : sum[i][j];
+            vr y = bias ? sum[i * vectors + j] + offset : sum[i * vectors + j];
             if (n >= VL)
                 v_store(to, accumulate ? v_load(to) + y : y);
             else if (n > 0)
@@ -69,12 +71,12 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
     }
 }
 
-#define GEMM_CASE(r)                                                                     \
-    case r:                                                                              \
-        if (cols > VL)                                                                   \
-            gemm_block(r, GEMM_VECTORS, by_columns, t, a, b, bias, c, cols, accumulate); \
-        else                                                                             \
-            gemm_block(r, 1, by_columns, t, a, b, bias, c, cols, accumulate);            \
+#define GEMM_CASE(r)                                                                        \
+    case r:                                                                                 \
+        if (cols > VL)                                                                      \
+            gemm_block(r, GEMM_VECTORS, by_columns, 1, t, a, b, bias, c, cols, accumulate); \
+        else                                                                                \
+            gemm_block(r, 1, by_columns, 1, t, a, b, bias, c, cols, accumulate);            \
         break;
 
 ALWAYS_INLINE void gemm_any_rows(const int by_columns, const fnn_tile *t, const real *a, const real *b,
@@ -185,6 +187,12 @@ static void KERNEL(gemm_pack_transposed)(int64_t k, const real *b, int64_t b_ste
             transpose_block(b + j * b_step + p, b_step, in_rows, k - p < VL ? (int)(k - p) : VL, panel + p * width + j,
                             width, VL);
         }
+}
+
+/* out[i][j] = in[j * in_step + i] for i, j < VL, zero where `in` has no row j or column i. */
+static void KERNEL(transpose_tile)(const real *in, int64_t in_step, int in_rows, int in_cols, real *out)
+{
+    transpose_block(in, in_step, in_rows < VL ? in_rows : VL, in_cols < VL ? in_cols : VL, out, VL, VL);
 }
 
 /* sum[i] += a[i] */

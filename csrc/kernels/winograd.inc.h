@@ -103,8 +103,20 @@ ALWAYS_INLINE void wino_patch(const int size, const real *image, int64_t h, int6
         }
 }
 
-ALWAYS_INLINE void wino_input_half(const int half, const int step, const vr_unaligned *d, int64_t row, int64_t pixel,
-                                   real *v)
+/* Element [i][j] of a 6x6 (or 4x4) patch of pixels is at row[i] + at[j]. */
+ALWAYS_INLINE void wino_grid(const int size, const real *corner, int64_t row_step, int64_t pixel_step, const real **row,
+                             int64_t *at)
+{
+#pragma GCC unroll 6
+    for (int i = 0; i < size; i++) {
+        row[i] = corner + i * row_step;
+        at[i] = i * pixel_step;
+        OPAQUE(row[i]); /* else every element's address is computed apart, and spilled */
+        OPAQUE(at[i]);
+    }
+}
+
+ALWAYS_INLINE void wino_input_half(const int half, const int step, const real *const *row, const int64_t *at, real *v)
 {
     vr t[3 * 6];
 #pragma GCC unroll 6
@@ -112,7 +124,7 @@ ALWAYS_INLINE void wino_input_half(const int half, const int step, const vr_unal
         vr column[6];
 #pragma GCC unroll 6
         for (int i = 0; i < 6; i++)
-            column[i] = *(const vr_unaligned *)((const real *)d + i * row + j * pixel);
+            column[i] = v_load(row[i] + at[j]);
         wino_bt(half, column, 1, t + j, 6);
     }
 #pragma GCC unroll 3
@@ -129,18 +141,24 @@ ALWAYS_INLINE void wino_input_half(const int half, const int step, const vr_unal
 ALWAYS_INLINE void wino_input_tile(const int step, const real *image, int64_t h, int64_t w, int64_t c, int64_t y,
                                    int64_t x, int64_t channels, real *v)
 {
-    bool inside = y >= 0 && x >= 0 && y + 6 <= h && x + 6 <= w;
-    for (int64_t c0 = 0; c0 < channels; c0 += VL, v += 36 * step * VL) {
-        if (inside && c0 + VL <= channels) {
-            const vr_unaligned *d = (const vr_unaligned *)(image + (y * w + x) * c + c0);
-            wino_input_half(0, step, d, w * c, c, v);
-            wino_input_half(1, step, d, w * c, c, v);
-        } else {
-            vr patch[36];
-            wino_patch(6, image + c0, h, w, c, y, x, channels - c0 < VL ? channels - c0 : VL, patch);
-            wino_input_half(0, step, (const vr_unaligned *)patch, 6 * VL, VL, v);
-            wino_input_half(1, step, (const vr_unaligned *)patch, 6 * VL, VL, v);
+    const real *row[6];
+    int64_t at[6], c0 = 0;
+    if (y >= 0 && x >= 0 && y + 6 <= h && x + 6 <= w) {
+        wino_grid(6, image + (y * w + x) * c, w * c, c, row, at);
+        for (; c0 + VL <= channels; c0 += VL, v += 36 * step * VL) {
+            wino_input_half(0, step, row, at, v);
+            wino_input_half(1, step, row, at, v);
+#pragma GCC unroll 6
+            for (int i = 0; i < 6; i++)
+                row[i] += VL;
         }
+    }
+    for (; c0 < channels; c0 += VL, v += 36 * step * VL) {
+        vr patch[36];
+        wino_patch(6, image + c0, h, w, c, y, x, channels - c0 < VL ? channels - c0 : VL, patch);
+        wino_grid(6, (const real *)patch, 6 * VL, VL, row, at);
+        wino_input_half(0, step, row, at, v);
+        wino_input_half(1, step, row, at, v);
     }
 }
 
@@ -159,52 +177,139 @@ static void KERNEL(wino_input_grad)(const real *image, int64_t h, int64_t w, int
     wino_input_tile(WINO_GRAD_STEP, image, h, w, c, y, x, channels, v);
 }
 
-/* Four outputs of a row of a tile, `step` apart, of n channels: sum + offset (+ residual), at least `floor`. */
-ALWAYS_INLINE void wino_store(const bool added, const vr *o, vr offset, const real *residual, vr floor, int64_t pixels,
-                              int64_t n, int64_t step, real *to)
+/* o[0..3] of rows i = 0..3 of A^T m A: the column pass leaves t[4][6], wino_at over its rows is the rest. */
+ALWAYS_INLINE void wino_output_columns(const real *m, const int64_t xi_step, vr *t)
 {
-    if (pixels == 4 && n == VL) {
+#pragma GCC unroll 6
+    for (int j = 0; j < 6; j++) {
+        vr column[6];
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; i++)
+            column[i] = v_load(m + (i * 6 + j) * xi_step);
+        wino_at(column, 1, t + j, 6);
+    }
+}
+
+/* A whole tile of whole vectors: sum + offset (+ residual, which lies as the output does), at least `floor`. */
+ALWAYS_INLINE void wino_output_full(const real *m, const int width, const bool stream, vr offset, vr floor,
+                                    int64_t residual, real *const *row, const int64_t *at)
+{
+    vr t[4 * 6];
+    wino_output_columns(m, WINO_STEP * width, t);
 #pragma GCC unroll 4
-        for (int j = 0; j < 4; j++) {
-            vr sum = o[j] + offset;
-            v_store(to + j * step, v_max(floor, added ? sum + v_load(residual + j * step) : sum));
+    for (int i = 0; i < 4; i++) {
+        vr o[4];
+        wino_at(t + 6 * i, 1, o, 1);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            o[j] += offset;
+        if (residual)
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                o[j] += v_load(row[i] + residual + at[j]);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            if (stream)
+                v_stream(row[i] + at[j], v_max(floor, o[j]));
+            else
+                v_store(row[i] + at[j], v_max(floor, o[j]));
+    }
+}
+
+ALWAYS_INLINE void wino_output_tile(const int width, const bool stream, const real *m, const real *bias,
+                                    const real *residual, int relu, int64_t h, int64_t w, int64_t k, int64_t y,
+                                    int64_t x, int64_t cols, real *image)
+{
+    const vr floor = v_splat(relu ? 0 : -(real)INFINITY); /* a NaN passes either */
+    const int64_t apart = residual ? residual - image : 0;
+    int64_t rows = h - y < 4 ? h - y : 4, pixels = w - x < 4 ? w - x : 4, at[4], j0 = 0;
+    const real *row[4];
+    real *to = image + (y * w + x) * k;
+    if (rows == 4 && pixels == 4) {
+        wino_grid(4, to, w * k, k, row, at);
+        for (; j0 + VL <= cols; j0 += VL, m += VL) {
+            wino_output_full(m, width, stream, bias ? v_load(bias + j0) : v_zero(), floor, apart, (real *const *)row,
+                             at);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                row[i] += VL;
         }
-    } else {
-        for (int j = 0; j < pixels; j++) {
-            vr sum = o[j] + offset;
-            v_store_n(to + j * step, v_max(floor, added ? sum + v_load_n(residual + j * step, n) : sum), n);
+    }
+    for (; j0 < cols; j0 += VL, m += VL) {
+        int64_t n = cols - j0 < VL ? cols - j0 : VL;
+        vr t[4 * 6], offset = bias ? v_load_n(bias + j0, n) : v_zero();
+        wino_output_columns(m, WINO_STEP * width, t);
+        for (int i = 0; i < rows; i++) {
+            vr o[4];
+            wino_at(t + 6 * i, 1, o, 1);
+            for (int j = 0; j < pixels; j++) {
+                real *pixel = to + (i * w + j) * k + j0;
+                vr sum = o[j] + offset;
+                v_store_n(pixel, v_max(floor, residual ? sum + v_load_n(pixel + apart, n) : sum), n);
+            }
         }
     }
 }
 
 /* The 4x4 outputs at (y, x) of an image (h, w, k), `cols` channels from `image` on, from m[xi][.][width]: plus the
- * bias, plus the residual (an image like this one, or NULL), with `relu` at least 0. */
+ * bias, plus the residual (an image like this one, or NULL), with `relu` at least 0. width is one vector or the product
+ * tile's (constant steps keep all addresses out of registers). `stream`: past the caches, for an image whose pixels are
+ * whole aligned vectors. */
 static void KERNEL(wino_output)(const real *m, int64_t width, const real *bias, const real *residual, int relu,
-                                int64_t h, int64_t w, int64_t k, int64_t y, int64_t x, int64_t cols, real *image)
+                                int64_t h, int64_t w, int64_t k, int64_t y, int64_t x, int64_t cols, bool stream,
+                                real *image)
 {
-    const vr floor = v_splat(relu ? 0 : -(real)INFINITY); /* a NaN passes either */
-    int64_t rows = h - y < 4 ? h - y : 4, pixels = w - x < 4 ? w - x : 4;
-    for (int64_t j0 = 0; j0 < cols; j0 += VL, m += VL) {
-        int64_t n = cols - j0 < VL ? cols - j0 : VL;
-        vr t[4 * 6], offset = bias ? v_load_n(bias + j0, n) : v_zero();
-#pragma GCC unroll 6
-        for (int j = 0; j < 6; j++) {
-            vr column[6];
-#pragma GCC unroll 6
-            for (int i = 0; i < 6; i++)
-                column[i] = v_load(m + (i * 6 + j) * WINO_STEP * width);
-            wino_at(column, 1, t + j, 6);
-        }
-        int64_t at = (y * w + x) * k + j0;
+    if (width == VL && stream)
+        wino_output_tile(VL, true, m, bias, residual, relu, h, w, k, y, x, cols, image);
+    else if (width == VL)
+        wino_output_tile(VL, false, m, bias, residual, relu, h, w, k, y, x, cols, image);
+    else if (stream)
+        wino_output_tile(GEMM_VECTORS * VL, true, m, bias, residual, relu, h, w, k, y, x, cols, image);
+    else
+        wino_output_tile(GEMM_VECTORS * VL, false, m, bias, residual, relu, h, w, k, y, x, cols, image);
+}
+
+/* d = A dY A^T, element [i][j] of dY at row[i] + at[j]. */
+ALWAYS_INLINE void wino_grad_full(const int width, const real *const *row, const int64_t *at, real *d)
+{
+    vr t[6 * 4];
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++, at += w * k) {
-            vr o[4];
-            wino_at(t + 6 * i, 1, o, 1);
-            if (i < rows && residual)
-                wino_store(true, o, offset, residual + at, floor, pixels, n, k, image + at);
-            else if (i < rows)
-                wino_store(false, o, offset, NULL, floor, pixels, n, k, image + at);
+    for (int j = 0; j < 4; j++) {
+        vr column[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            column[i] = v_load(row[i] + at[j]);
+        wino_a(column, 1, t + j, 4);
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; i++) {
+        vr o[6];
+        wino_a(t + 4 * i, 1, o, 1);
+#pragma GCC unroll 6
+        for (int j = 0; j < 6; j++)
+            v_store(d + (i * 6 + j) * WINO_GRAD_STEP * width, o[j]);
+    }
+}
+
+ALWAYS_INLINE void wino_grad_tile(const int width, const real *image, int64_t h, int64_t w, int64_t k, int64_t y,
+                                  int64_t x, int64_t cols, real *d)
+{
+    const real *row[4];
+    int64_t at[4], j0 = 0;
+    if (y + 4 <= h && x + 4 <= w) {
+        wino_grid(4, image + (y * w + x) * k, w * k, k, row, at);
+        for (; j0 < width && j0 + VL <= cols; j0 += VL, d += VL) {
+            wino_grad_full(width, row, at, d);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                row[i] += VL;
         }
+    }
+    for (; j0 < width; j0 += VL, d += VL) {
+        vr patch[16];
+        wino_patch(4, image + j0, h, w, k, y, x, cols - j0 < 0 ? 0 : cols - j0 < VL ? cols - j0 : VL, patch);
+        wino_grid(4, (const real *)patch, 4 * VL, VL, row, at);
+        wino_grad_full(width, row, at, d);
     }
 }
 
@@ -212,22 +317,10 @@ static void KERNEL(wino_output)(const real *m, int64_t width, const real *bias, 
 static void KERNEL(wino_grad)(const real *image, int64_t h, int64_t w, int64_t k, int64_t y, int64_t x, int64_t cols,
                               int64_t width, real *d)
 {
-    for (int64_t j0 = 0; j0 < width; j0 += VL, d += VL) {
-        int64_t n = cols - j0 < 0 ? 0 : cols - j0 < VL ? cols - j0 : VL;
-        vr patch[16], t[6 * 4];
-        wino_patch(4, image + j0, h, w, k, y, x, n, patch);
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; j++)
-            wino_a(patch + j, 4, t + j, 4);
-#pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) {
-            vr o[6];
-            wino_a(t + 4 * i, 1, o, 1);
-#pragma GCC unroll 6
-            for (int j = 0; j < 6; j++)
-                v_store(d + (i * 6 + j) * WINO_GRAD_STEP * width, o[j]);
-        }
-    }
+    if (width == VL)
+        wino_grad_tile(VL, image, h, w, k, y, x, cols, d);
+    else
+        wino_grad_tile(GEMM_VECTORS * VL, image, h, w, k, y, x, cols, d);
 }
 
 /* ---- filters ---- */
@@ -273,29 +366,88 @@ static void KERNEL(wino_filter_grad)(int64_t n, const real *s, int64_t s_step, r
 
 /* ---- the 36 products ---- */
 
-/* m[xi][t][0..width) = sum_c v[c][xi][t] u[xi][c][0..width) for t < tiles */
-static void KERNEL(wino_products)(int64_t blocks, int64_t tiles, const real *v, const real *u, int64_t width, real *m)
+/* The product tile with steps that the compiler knows, so that all of A's elements have constant addresses. */
+ALWAYS_INLINE void wino_product(const int rows, const int vectors, int64_t blocks, const real *v, const real *u,
+                                real *m)
+{
+    const fnn_tile tile = {.k = VL,
+                           .runs = blocks,
+                           .a_step = VL,
+                           .a_run = 36 * WINO_STEP * VL,
+                           .b_step = vectors * VL,
+                           .b_run = VL * vectors * VL,
+                           .c_step = vectors * VL};
+    gemm_block(rows, vectors, 0, 0, &tile, v, u, NULL, m, vectors * VL, 0);
+}
+
+/* Fetches the next few of the lines that a later stage will read or write: a few before every product tile, since
+ * a burst of them would hold up the products' own loads. */
+ALWAYS_INLINE void wino_fetch(fnn_ahead *ahead)
+{
+    for (int span = 0; span < 2; span++, ahead++) {
+        int64_t now = ahead->lines < ahead->step ? ahead->lines : ahead->step;
+        for (int64_t i = 0; i < now; i++)
+            __builtin_prefetch(ahead->line + i * 64, 0, 2);
+        ahead->line += now * 64;
+        ahead->lines -= now;
+    }
+}
+
+/* m[xi][t][0..width) = sum_c v[c][xi][t] u[xi][c][0..width) for t < tiles; two spans of memory are fetched meanwhile.
+ */
+static void KERNEL(wino_products)(int64_t blocks, int64_t tiles, const real *v, const real *u, int64_t width, real *m,
+                                  fnn_ahead *ahead)
 {
     fnn_tile tile = {.k = VL, .runs = blocks, .a_step = VL, .a_run = 36 * WINO_STEP * VL, .b_step = width};
     tile.b_run = VL * width;
     tile.c_step = width;
     int64_t parts = (tiles + GEMM_ROWS - 1) / GEMM_ROWS;
-    for (int64_t xi = 0; xi < 36; xi++, v += WINO_STEP * VL, u += blocks * VL * width, m += WINO_STEP * width)
-        for (int64_t part = 0; part < parts; part++) {
-            int64_t t = tiles * part / parts, rows = tiles * (part + 1) / parts - t;
-            KERNEL(gemm_rows)(&tile, v + t * VL, u, NULL, m + t * width, (int)rows, (int)width, 0);
-        }
+    for (int64_t xi = 0; xi < 36; xi++, v += WINO_STEP * VL, u += blocks * VL * width, m += WINO_STEP * width) {
+        if (tiles == FNN_WINO_TILES && width == VL)
+            for (int64_t t = 0; t < FNN_WINO_TILES; t += GEMM_SUMS) {
+                wino_fetch(ahead);
+                wino_product(GEMM_SUMS, 1, blocks, v + t * VL, u, m + t * VL);
+            }
+        else if (tiles == FNN_WINO_TILES)
+            for (int64_t t = 0; t < FNN_WINO_TILES; t += GEMM_ROWS) {
+                wino_fetch(ahead);
+                wino_product(GEMM_ROWS, GEMM_VECTORS, blocks, v + t * VL, u, m + t * GEMM_VECTORS * VL);
+            }
+        else
+            for (int64_t part = 0; part < parts; part++) {
+                int64_t t = tiles * part / parts, rows = tiles * (part + 1) / parts - t;
+                KERNEL(gemm_rows)(&tile, v + t * VL, u, NULL, m + t * width, (int)rows, (int)width, 0);
+            }
+    }
+}
+
+ALWAYS_INLINE void wino_product_grad(const int rows, const int vectors, int64_t tiles, const real *v, const real *d,
+                                     int64_t s_step, real *s)
+{
+    const fnn_tile tile = {.k = tiles, .runs = 1, .a_step = VL, .b_step = vectors * VL, .c_step = s_step};
+    gemm_block(rows, vectors, 1, 1, &tile, v, d, NULL, s, vectors * VL, 1);
 }
 
 /* s[xi][c][0..width) += sum_t v[c][xi][t] d[xi][t][0..width) for t < tiles, c < blocks * VL; element (xi, c, k) of s is
- * s[xi * s_xi + c * s_step + k]. */
+ * s[xi * s_xi + c * s_step + k]. Two spans of memory are fetched meanwhile. */
 static void KERNEL(wino_products_grad)(int64_t blocks, int64_t tiles, const real *v, const real *d, int64_t width,
-                                       int64_t s_xi, int64_t s_step, real *s)
+                                       int64_t s_xi, int64_t s_step, real *s, fnn_ahead *ahead)
 {
-    enum { HEIGHT = GEMM_ROWS < 8 ? 4 : 8, PART = VL < HEIGHT ? VL : HEIGHT }; /* divides VL, fits the tile */
-    fnn_tile tile = {.k = tiles, .runs = 1, .a_step = VL, .b_step = width, .c_step = s_step};
+    /* Heights that divide a block and fit the registers. */
+    enum { LIMIT = GEMM_ROWS < 8 ? 4 : 8, WIDE = VL < LIMIT ? VL : LIMIT, NARROW = VL < GEMM_SUMS ? VL : GEMM_SUMS };
     for (int64_t xi = 0; xi < 36; xi++, d += WINO_GRAD_STEP * width, s += s_xi)
-        for (int64_t c = 0; c < blocks * VL; c += PART)
-            KERNEL(gemm_cols)(&tile, v + (c / VL * 36 + xi) * WINO_GRAD_STEP * VL + c % VL, d, NULL, s + c * s_step,
-                              PART, (int)width, 1);
+        for (int64_t block = 0; block < blocks; block++) {
+            const real *vb = v + (block * 36 + xi) * WINO_GRAD_STEP * VL;
+            real *sb = s + block * VL * s_step;
+            if (width == VL)
+                for (int c = 0; c < VL; c += NARROW) {
+                    wino_fetch(ahead);
+                    wino_product_grad(NARROW, 1, tiles, vb + c, d, s_step, sb + c * s_step);
+                }
+            else
+                for (int c = 0; c < VL; c += WIDE) {
+                    wino_fetch(ahead);
+                    wino_product_grad(WIDE, GEMM_VECTORS, tiles, vb + c, d, s_step, sb + c * s_step);
+                }
+        }
 }

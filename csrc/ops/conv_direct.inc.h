@@ -132,13 +132,14 @@ static void direct_pack_fwd_task(void *context, int64_t panel, int thread)
     const real *w = p->w + panel * p->width * c_count * taps;
     real *to = p->packed + panel * p->width * c_count * taps;
     (void)thread;
-    for (int64_t c = 0; c < c_count; c++)
-        for (int64_t t = 0; t < taps; t++) {
-            real *row = to + (t * c_count + c) * p->width;
-            for (int64_t k = 0; k < cols; k++)
-                row[k] = w[(k * c_count + c) * taps + t];
-            for (int64_t k = cols; k < p->width; k++)
-                row[k] = 0;
+    real tile[FNN_MAX_LANES * FNN_MAX_LANES];
+    for (int64_t p0 = 0; p0 < c_count * taps; p0 += K->lanes)
+        for (int64_t j = 0; j < p->width; j += K->lanes) {
+            int64_t count = min_int(c_count * taps - p0, K->lanes);
+            K->transpose_tile(w + j * c_count * taps + p0, c_count * taps, (int)max_int(cols - j, 0), (int)count, tile);
+            for (int64_t i = 0; i < count; i++)
+                memcpy(to + ((p0 + i) % taps * c_count + (p0 + i) / taps) * p->width + j, tile + i * K->lanes,
+                       sizeof(real) * (size_t)K->lanes);
         }
 }
 
@@ -199,17 +200,22 @@ static void direct_pack_bwd_x_task(void *context, int64_t panel, int thread)
     int64_t c0 = panel * p->width, cols = min_int(p->width, s->c - c0);
     real *to = p->packed + panel * p->width * s->k * p->r * p->s_taps;
     (void)thread;
-    for (int64_t r = 0; r < p->r; r++)
-        for (int64_t q = 0; q < p->s_taps; q++) {
-            int64_t tap = (p->y0 + p->step_y * (p->r - 1 - r)) * s->kernel[2] + p->x0 + p->step_x * (p->s_taps - 1 - q);
-            for (int64_t k = 0; k < s->k; k++, to += p->width) {
-                const real *w = p->w + (k * s->c + c0) * conv_taps(s) + tap;
-                for (int64_t c = 0; c < cols; c++)
-                    to[c] = w[c * conv_taps(s)];
-                for (int64_t c = cols; c < p->width; c++)
-                    to[c] = 0;
+    int64_t taps = conv_taps(s);
+    real tile[FNN_MAX_LANES * FNN_MAX_LANES];
+    for (int64_t k = 0; k < s->k; k++)
+        for (int64_t j = 0; j < p->width; j += K->lanes)
+            for (int64_t t0 = 0; t0 < taps; t0 += K->lanes) {
+                const real *w = p->w + (k * s->c + c0 + j) * taps + t0;
+                K->transpose_tile(w, taps, (int)max_int(cols - j, 0), (int)min_int(taps - t0, K->lanes), tile);
+                for (int64_t r = 0; r < p->r; r++)
+                    for (int64_t q = 0; q < p->s_taps; q++) {
+                        int64_t tap = (p->y0 + p->step_y * (p->r - 1 - r)) * s->kernel[2] + p->x0 +
+                                      p->step_x * (p->s_taps - 1 - q) - t0;
+                        if (tap >= 0 && tap < K->lanes)
+                            memcpy(to + ((r * p->s_taps + q) * s->k + k) * p->width + j, tile + tap * K->lanes,
+                                   sizeof(real) * (size_t)K->lanes);
+                    }
             }
-        }
 }
 
 static direct_plan direct_phase_plan(const fnn_conv_shape *s, int64_t phase_y, int64_t phase_x, conv_phase *py,
@@ -374,14 +380,34 @@ static void direct_w_task(void *context, int64_t index, int thread)
     }
 }
 
-/* dw[k][c][t] = sum[t][c][k] */
+typedef struct {
+    const fnn_conv_shape *s;
+    const real *sum;
+    real *dw;
+} direct_unpack;
+
+/* dw[k][c][t] = sum[t][c][k] for one c */
+static void direct_unpack_task(void *context, int64_t c, int thread)
+{
+    const direct_unpack *u = context;
+    const fnn_conv_shape *s = u->s;
+    int64_t taps = conv_taps(s);
+    real tile[FNN_MAX_LANES * FNN_MAX_LANES];
+    (void)thread;
+    for (int64_t k = 0; k < s->k; k += K->lanes)
+        for (int64_t t = 0; t < taps; t += K->lanes) {
+            int64_t rows = min_int(taps - t, K->lanes), count = min_int(s->k - k, K->lanes);
+            K->transpose_tile(u->sum + (t * s->c + c) * s->k + k, s->c * s->k, (int)rows, (int)count, tile);
+            for (int64_t i = 0; i < count; i++)
+                memcpy(u->dw + ((k + i) * s->c + c) * taps + t, tile + i * K->lanes, sizeof(real) * (size_t)rows);
+        }
+}
+
 static void direct_w_unpack(const fnn_conv_shape *s, const real *sum, real *dw)
 {
-    int64_t taps = conv_taps(s);
-    for (int64_t k = 0; k < s->k; k++)
-        for (int64_t c = 0; c < s->c; c++)
-            for (int64_t t = 0; t < taps; t++)
-                dw[(k * s->c + c) * taps + t] = sum[(t * s->c + c) * s->k + k];
+    direct_unpack u = {s, sum, dw};
+    double bytes = 3.0 * sizeof(real) * (double)(s->c * s->k * conv_taps(s));
+    fnn_parallel(s->c, fnn_parallel_width(s->c, bytes * FNN_NS_PER_BYTE), direct_unpack_task, &u);
 }
 
 static int conv_direct_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)

@@ -5,6 +5,8 @@
  * transform, products and output transform while everything lies in the second-level cache. */
 
 #define WINO_STEP (FNN_WINO_TILES + 1)
+#define WINO_STREAM_BYTES 12000000 /* an output larger than this is written past the caches, half of it if */
+#define WINO_LARGE_FILTERS 16384   /* there are more than so many filters, which need the cache themselves */
 
 /* A 3x3 correlation of `in` (n, ih, iw, c) giving `out` (n, oh, ow, k). */
 typedef struct {
@@ -12,6 +14,7 @@ typedef struct {
     const real *in, *u;
     epilogue e;
     real *out;
+    bool stream; /* the output goes past the caches */
     /* derived */
     int64_t tiles_y, tiles_x, tiles, blocks, width, panels, v_reals, scratch_reals;
     real *scratch;
@@ -37,6 +40,23 @@ static inline int64_t wino_place(const wino_plan *p, int64_t t, int64_t *y, int6
     return t / (p->tiles_x * p->tiles_y);
 }
 
+/* The cache lines of the rows of an image stack (n, h, w, c) from `above` rows over the first to `below` under the last
+ * of tiles first .. first + count - 1 (contiguous, and little else than what these tiles touch), to be fetched in
+ * `calls` steps. */
+static fnn_ahead wino_ahead(const wino_plan *p, int64_t first, int64_t count, const real *stack, int64_t h, int64_t row,
+                            int64_t above, int64_t below, int64_t calls)
+{
+    int64_t y, x, last = min_int(first + count, p->tiles) - 1;
+    if (first > last)
+        return (fnn_ahead){0};
+    int64_t begin = wino_place(p, first, &y, &x) * h;
+    begin += min_int(max_int(y - above, 0), h);
+    int64_t end = wino_place(p, last, &y, &x) * h;
+    end += min_int(max_int(y + 4 + below, 0), h);
+    int64_t lines = (end - begin) * row * (int64_t)sizeof(real) / 64;
+    return (fnn_ahead){(const char *)(stack + begin * row), lines, ceil_div(lines, calls)};
+}
+
 static void wino_task(void *context, int64_t index, int thread)
 {
     const wino_plan *p = context;
@@ -47,15 +67,21 @@ static void wino_task(void *context, int64_t index, int thread)
         K->wino_input(p->in + n * p->ih * p->iw * p->c, p->ih, p->iw, p->c, y - p->pad_y, x - p->pad_x, p->c,
                       v + t * K->lanes);
     }
+    int64_t tiles_a_call = p->width == K->lanes ? K->gemm_tile_rows * K->gemm_tile_vectors : K->gemm_tile_rows;
+    int64_t calls = 36 * ceil_div(FNN_WINO_TILES, tiles_a_call), row = p->ow * p->k;
+    fnn_ahead ahead[2] = {wino_ahead(p, first + FNN_WINO_TILES, FNN_WINO_TILES, p->in, p->ih, p->iw * p->c, p->pad_y,
+                                     2 - p->pad_y, calls * p->panels)};
+    if (!p->stream) /* this block's outputs arrive during the first panel's products */
+        ahead[1] = wino_ahead(p, first, count, p->out, p->oh, row, 0, 0, calls);
     for (int64_t panel = 0; panel < p->panels; panel++) {
         int64_t k0 = panel * p->width;
-        K->wino_products(p->blocks, count, v, p->u + panel * p->blocks * 36 * K->lanes * p->width, p->width, m);
+        K->wino_products(p->blocks, count, v, p->u + panel * p->blocks * 36 * K->lanes * p->width, p->width, m, ahead);
         for (int64_t t = 0; t < count; t++) {
             int64_t n = wino_place(p, first + t, &y, &x);
             int64_t at = n * p->oh * p->ow * p->k + k0;
             K->wino_output(m + t * p->width, p->width, p->e.bias ? p->e.bias + k0 : NULL,
                            p->e.residual ? p->e.residual + at : NULL, p->e.relu, p->oh, p->ow, p->k, y, x,
-                           min_int(p->width, p->k - k0), p->out + at);
+                           min_int(p->width, p->k - k0), p->stream, p->out + at);
         }
     }
     if (p->e.activation)
@@ -109,8 +135,17 @@ static int wino_prepare(const wino_plan *p, const fnn_conv_shape *s, const real 
     return FNN_OK;
 }
 
+/* Past the caches go large outputs that nothing here reads again. */
+static bool wino_streams(const wino_plan *p)
+{
+    int64_t bytes = p->n * p->oh * p->ow * p->k * (int64_t)sizeof(real);
+    int64_t limit = p->c * p->k > WINO_LARGE_FILTERS ? WINO_STREAM_BYTES / 2 : WINO_STREAM_BYTES;
+    return bytes > limit && !p->e.activation && p->k % K->lanes == 0 && (uintptr_t)p->out % 64 == 0;
+}
+
 static int wino_run(wino_plan *p)
 {
+    p->stream = wino_streams(p);
     int64_t tasks = ceil_div(p->tiles, FNN_WINO_TILES);
     int width = fnn_parallel_width(tasks, wino_work(p));
     p->scratch = fnn_alloc(sizeof(real) * (size_t)(width * p->scratch_reals));
@@ -187,7 +222,7 @@ typedef struct {
     wino_plan p;
     const real *dy;
     int64_t c_group, c_groups, k_group, k_groups; /* blocks of c, panels of k */
-    int64_t chunk, chunks, rows, step, partial_reals;
+    int64_t block, chunk, chunks, rows, step, partial_reals;
     real *partial;
 } wino_w_plan;
 
@@ -195,6 +230,7 @@ static void wino_w_cut(wino_w_plan *w)
 {
     wino_plan *p = &w->p;
     wino_cut(p);
+    w->block = p->c * p->k > WINO_LARGE_FILTERS ? FNN_WINO_GRAD_TILES : FNN_WINO_GRAD_TILES * 2 / 3;
     int64_t block = 36 * (FNN_WINO_GRAD_TILES + 1) * K->lanes, panel = 36 * (FNN_WINO_GRAD_TILES + 1) * p->width;
     w->rows = p->blocks * K->lanes;
     w->step = p->panels * p->width;
@@ -208,7 +244,7 @@ static void wino_w_cut(wino_w_plan *w)
     w->k_group = ceil_div(p->panels, w->k_groups);
     int64_t chunks = ceil_div(WINO_TASKS, w->c_groups * w->k_groups);
     chunks = min_int(chunks, max_int(p->tiles / WINO_CHUNK_TILES, 1));
-    w->chunk = round_up(ceil_div(p->tiles, chunks), FNN_WINO_GRAD_TILES);
+    w->chunk = round_up(ceil_div(p->tiles, chunks), w->block);
     w->chunks = ceil_div(p->tiles, w->chunk);
     p->v_reals = w->c_group * block;
     p->scratch_reals = p->v_reals + panel;
@@ -240,9 +276,14 @@ static void wino_w_task(void *context, int64_t index, int thread)
         for (int64_t c = 0; c < blocks * K->lanes; c++)
             memset(s + (xi * w->rows + c) * w->step + first_panel * p->width, 0, cleared);
     int64_t end = min_int((chunk + 1) * w->chunk, p->tiles);
-    for (int64_t first = chunk * w->chunk; first < end; first += FNN_WINO_GRAD_TILES) {
-        int64_t count = min_int(FNN_WINO_GRAD_TILES, end - first);
+    int64_t calls = 36 * blocks * (last_panel - first_panel) * (p->width == K->lanes ? 1 : 2);
+    for (int64_t first = chunk * w->chunk; first < end; first += w->block) {
+        int64_t count = min_int(w->block, end - first);
         wino_w_inputs(w, first, count, c0, v);
+        int64_t next = min_int(w->block, end - first - count);
+        fnn_ahead ahead[2] = {
+            wino_ahead(p, first + count, next, p->in, p->ih, p->iw * p->c, p->pad_y, 2 - p->pad_y, calls),
+            wino_ahead(p, first + count, next, w->dy, p->oh, p->ow * p->k, 0, 0, calls)};
         for (int64_t panel = first_panel; panel < last_panel; panel++) {
             int64_t k0 = panel * p->width;
             for (int64_t t = 0; t < count; t++) {
@@ -250,7 +291,7 @@ static void wino_w_task(void *context, int64_t index, int thread)
                 K->wino_grad(w->dy + n * p->oh * p->ow * p->k + k0, p->oh, p->ow, p->k, y, x, p->k - k0, p->width,
                              d + t * p->width);
             }
-            K->wino_products_grad(blocks, count, v, d, p->width, w->rows * w->step, w->step, s + k0);
+            K->wino_products_grad(blocks, count, v, d, p->width, w->rows * w->step, w->step, s + k0, ahead);
         }
     }
 }

@@ -29,6 +29,10 @@ typedef uint64_t vu64 __attribute__((vector_size(FNN_VECTOR_BYTES)));
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* Hides how a pointer or an index came about, so that the compiler keeps it in a register of its own instead of deriving
+ * every address from a common base. */
+#define OPAQUE(x) __asm__("" : "+r"(x))
+
 ALWAYS_INLINE vr v_load(const real *p) { return *(const vr_unaligned *)p; }
 ALWAYS_INLINE void v_store(real *p, vr a) { *(vr_unaligned *)p = a; }
 ALWAYS_INLINE vr v_splat(real a) { return a - (vr){0}; }
