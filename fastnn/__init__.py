@@ -46,6 +46,7 @@ from .ops.extreme import *
 from .ops.index import *
 from .ops.join import *
 from .ops.linear import *
+from .ops.pad import *
 from .ops.reduce import *
 from .ops.select import *
 from .ops.shape import *

@@ -41,6 +41,21 @@ def test_cross_entropy_with_masked_classes() -> None:
     np.testing.assert_allclose(dx, [[-0.5, 0, 0.5]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_sample_of_weight_two_counts_twice(soft: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, classes = rng.standard_normal((6, 4)), rng.integers(0, 4, 6)
+    target = rng.dirichlet(np.ones(4), 6) if soft else classes
+    count, class_weight = np.array([1, 2, 0, 3, 1, 1]), fastnn.Tensor(rng.uniform(0.5, 2, 4))
+    options = {"label_smoothing": 0.1}
+    weighted = F.cross_entropy(x, target, class_weight, count.astype(float), **options).item()
+    repeated = F.cross_entropy(x.repeat(count, 0), target.repeat(count, 0), class_weight, **options).item()
+    assert weighted == pytest.approx(repeated, rel=1e-12)
+    for bad, error in ((np.ones(5), ValueError), (-np.ones(6), ValueError), (np.ones(6, np.float32), TypeError)):
+        with pytest.raises(error, match="sample_weight"):
+            F.cross_entropy(x, target, None, bad)
+
+
 def test_cross_entropy_over_ignored_rows_only() -> None:
     x = np.ones((3, 4), np.float32)
     y, dx = _gradient(F.cross_entropy, x, np.full(3, -100))

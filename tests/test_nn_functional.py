@@ -56,7 +56,7 @@ PARAMETERS = {
     "conv1d": "input weight bias stride padding dilation groups",
     "conv2d": "input weight bias stride padding dilation groups",
     "conv3d": "input weight bias stride padding dilation groups",
-    "cross_entropy": "input target weight ignore_index reduction label_smoothing",
+    "cross_entropy": "input target weight sample_weight ignore_index reduction label_smoothing",
     "dropout": "input p training inplace",
     "dropout1d": "input p training inplace",
     "dropout2d": "input p training inplace",

@@ -178,3 +178,56 @@ def test_layers_start_as_pytorch_has_it():
         assert stats.kstest(values, stats.uniform(-bound, 2 * bound).cdf).pvalue > 1e-3
     again = nn.Conv2d(16, 64, 3, groups=2, generator=Generator(9))
     np.testing.assert_array_equal(conv.weight.data, again.weight.data)
+
+
+def _variances(model, x):
+    """Of the outputs of every layer with a weight, recomputed layer by layer."""
+    found = []
+    for layer in model:
+        x = layer(x)
+        if hasattr(layer, "weight"):
+            found.append(x.data.var())
+    return found
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid])
+def test_lsuv_makes_every_layers_variance_one(activation):
+    g = Generator(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, generator=g),
+        activation(),
+        nn.Conv2d(8, 8, 3, groups=2, generator=g),
+        activation(),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        *[each for _ in range(6) for each in (nn.Linear(288, 288, generator=g), activation())],
+        nn.Linear(288, 10, generator=g),
+    )
+    x = Tensor((np.random.default_rng(1).standard_normal((32, 3, 8, 8)) * 7 + 2).astype(np.float32))
+    model.train()
+    before = {name: p.data.copy() for name, p in model.named_parameters()}
+    assert init.lsuv_(model, x, generator=Generator(2)) is model
+    assert all(module.training for module in model.modules())
+    np.testing.assert_allclose(_variances(model.eval(), x), 1, atol=0.0101)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            np.testing.assert_array_equal(parameter.data, before[name])
+    weight = model[-1].weight.data.astype(np.float64)
+    product = weight @ weight.T
+    np.testing.assert_allclose(product / product[0, 0], np.eye(10), atol=1e-5)
+
+
+def test_lsuv_without_orthogonal_weights_only_scales():
+    model = nn.Sequential(nn.Linear(5, 7, bias=False, generator=Generator(0)), nn.Tanh(), nn.Linear(7, 3))
+    weight = model[0].weight.data.copy()
+    init.lsuv_(model, Tensor(np.random.default_rng(0).standard_normal((100, 5)).astype(np.float32)), orthogonal=False)
+    ratio = model[0].weight.data / weight
+    np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-5)
+
+
+def test_lsuv_errors():
+    x = Tensor(np.ones((4, 3), np.float32))
+    with pytest.raises(ValueError, match="layers with weights"):
+        init.lsuv_(nn.ReLU(), x)
+    with pytest.raises(ValueError, match="output of '0' that varies"):
+        init.lsuv_(nn.Sequential(nn.Linear(3, 1)), x)

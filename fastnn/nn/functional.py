@@ -53,7 +53,6 @@ from ..ops.fold import unfold as unfold
 from ..ops.fractional_pool import fractional_max_pool2d as fractional_max_pool2d
 from ..ops.fractional_pool import fractional_max_pool3d as fractional_max_pool3d
 from ..ops.index import one_hot as one_hot
-from ..ops.join import pad as pad
 from ..ops.linear import linear as linear
 from ..ops.loss import binary_cross_entropy as binary_cross_entropy
 from ..ops.loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
@@ -79,6 +78,7 @@ from ..ops.norm import batch_norm as batch_norm
 from ..ops.norm import group_norm as group_norm
 from ..ops.norm import instance_norm as instance_norm
 from ..ops.norm import layer_norm as layer_norm
+from ..ops.pad import pad as pad
 from ..ops.pool import adaptive_avg_pool1d as adaptive_avg_pool1d
 from ..ops.pool import adaptive_avg_pool2d as adaptive_avg_pool2d
 from ..ops.pool import adaptive_avg_pool3d as adaptive_avg_pool3d

@@ -9,6 +9,7 @@ one, in float64, so that a float32 layer gets the rounded weights of its float64
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod, sqrt
 from typing import Any, TypeVar
 
@@ -17,14 +18,17 @@ import numpy.typing as npt
 
 from ..autograd.tensor import Tensor
 from ..random import Generator, default_generator
+from .mode import evaluation_mode
+from .module import Module
 
 __all__ = [
     "calculate_gain", "constant_", "dirac_", "eye_", "fans", "kaiming_normal_", "kaiming_uniform_", "lecun_normal_",
-    "lecun_uniform_", "normal_", "ones_", "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_",
-    "xavier_uniform_", "zeros_",
+    "lecun_uniform_", "lsuv_", "normal_", "ones_", "orthogonal_", "sparse_", "trunc_normal_", "uniform_",
+    "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
 
 _T = TypeVar("_T", bound=Tensor)
+_Model = TypeVar("_Model", bound=Module)
 _GAINS = {"tanh": 5.0 / 3.0, "relu": sqrt(2.0), "selu": 0.75}
 _UNIT_GAINS = ("linear", "sigmoid", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)))
 
@@ -201,7 +205,7 @@ def kaiming_normal_(
 
 
 def lecun_normal_(tensor: _T, generator: Generator | None = None) -> _T:
-    """Fill from N(0, 1 / fan_in): what SELU networks need.
+    """Fill from N(0, 1 / fan_in): what SELU networks need, and the form 1 / √d_in that lectures give of Xavier's rule.
 
     Source: LeCun et al., "Efficient BackProp", 1998; Klambauer et al., arXiv:1706.02515.
     """
@@ -289,3 +293,83 @@ def sparse_(tensor: _T, sparsity: float, std: float = 0.01, generator: Generator
     order = rng.permuted(np.tile(np.arange(rows)[:, None], (1, columns)), axis=0)
     np.put_along_axis(values, order[:zeros], 0.0, axis=0)
     return _fill(tensor, values)
+
+
+def lsuv_(
+    model: _Model,
+    *inputs: Tensor,
+    tolerance: float = 0.01,
+    max_iterations: int = 10,
+    orthogonal: bool = True,
+    generator: Generator | None = None,
+) -> _Model:
+    """Layer-sequential unit variance: weights scaled on a batch of data until every layer's output has variance 1.
+
+    Each weight of at least two dimensions is first made orthonormal. Then, layer by layer in the order in which the
+    model calls them, the batch is sent through and the weight divided by the standard deviation of its layer's output,
+    again until that is 1. Biases stay as they are, and so does everything else: the model runs in evaluation mode.
+
+    Args:
+        model: the network; its layers are the modules that own a `weight` of at least two dimensions.
+        inputs: what the model is called with: a batch of training data.
+        tolerance: how far from 1 a variance may stay.
+        max_iterations: how often to try for each layer, as biases can keep scaling from being exact.
+        orthogonal: False leaves the weights as they are, but for their scale.
+        generator: where random numbers come from.
+
+    Returns:
+        the model.
+
+    Raises:
+        ValueError: if a layer's output does not vary, or is not finite, or no layer with a weight is called.
+
+    Source: Mishkin and Matas, "All you need is a good init", ICLR 2016, arXiv:1511.06422.
+    """
+    layers = _layers_in_order(model, inputs)
+    if not layers:
+        raise ValueError("lsuv_: expected a model that calls layers with weights of at least 2 dimensions, got none")
+    if orthogonal:
+        for _, layer in layers:
+            orthogonal_(layer.weight, generator=generator)
+    for name, layer in layers:
+        for _ in range(max_iterations):
+            variance = _output_variance(model, layer, inputs)
+            if not (np.isfinite(variance) and variance > 0):
+                raise ValueError(f"lsuv_: expected an output of {name!r} that varies, got variance {variance}")
+            if abs(variance - 1) <= tolerance:
+                break
+            _fill(layer.weight, layer.weight.data / sqrt(variance))
+    return model
+
+
+def _layers_in_order(model: Module, inputs: Sequence[Tensor]) -> list[tuple[str, Any]]:
+    """The layers with weights, with their names, in the order in which the model first calls them."""
+    found: dict[int, tuple[str, Module]] = {}
+    handles = []
+    for name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and weight.ndim > 1:
+
+            def note(layer: Module, _: Any, output: Any, name: str = name) -> None:
+                found.setdefault(id(layer.weight), (name, layer))  # type: ignore[attr-defined]
+
+            handles.append(module.register_forward_hook(note))
+    try:
+        with evaluation_mode(model):
+            model(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(found.values())
+
+
+def _output_variance(model: Module, layer: Module, inputs: Sequence[Tensor]) -> float:
+    """The variance of all elements of a layer's output, at its first call, for one batch."""
+    seen: list[float] = []
+    handle = layer.register_forward_hook(lambda _, given, output: seen.append(float(output.data.var(dtype=np.float64))))
+    try:
+        with evaluation_mode(model):
+            model(*inputs)
+    finally:
+        handle.remove()
+    return seen[0]

@@ -43,7 +43,7 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: mixes that share of the uniform distribution into t.
 
     Shape:
-        input (N, C, *), target (N, *) int64 or (N, C, *) probabilities -> () or (N, *)
+        input (N, C, *), target (N, *) int64 or (N, C, *) probabilities, sample_weight (N, *) -> () or (N, *)
     """
 
     def __init__(
@@ -61,11 +61,13 @@ class CrossEntropyLoss(_Loss):
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """The loss; `sample_weight` holds a factor for each sample."""
         return F.cross_entropy(
             input,
             target,
             self.weight,
+            sample_weight,
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,

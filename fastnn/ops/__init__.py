@@ -28,6 +28,7 @@ from .join import *
 from .linear import *
 from .loss import *
 from .norm import *
+from .pad import *
 from .pool import *
 from .power_pool import *
 from .reduce import *

@@ -1,22 +1,20 @@
-"""Operations that join, split, repeat and pad tensors."""
+"""Operations that join, split and repeat tensors."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ..autograd import Array, Backward, Grads, Needs, Tensor, op
 from ..autograd.dtype import result_type
 from ..dims import dims as aliases
-from .index import add_at
 from .shape import Sizes, _axis, sizes_of
 
 __all__ = [
-    "cat", "chunk", "concat", "concatenate", "hstack", "pad", "repeat", "split", "stack", "tile", "unbind", "vstack",
+    "cat", "chunk", "concat", "concatenate", "hstack", "repeat", "split", "stack", "tile", "unbind", "vstack",
 ]  # fmt: skip
 
 
@@ -227,86 +225,6 @@ def tile(input: Tensor, *dims: Sizes) -> Tensor:
     """`repeat` that takes fewer numbers than dimensions too; those in front then are 1."""
     counts = sizes_of(dims)
     return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
-
-
-@op
-def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> tuple[Array, Backward]:
-    """A border put around the last dimensions.
-
-    Args:
-        input: values.
-        pad: (before, after) of the last dimension, then of the one before it, and so on. Negative numbers cut off.
-        mode: "constant" (a value), "reflect" (mirrored at the border element), "replicate" (the border element
-            repeated) or "circular" (the other end).
-        value: the constant, 0 by default.
-
-    Shape:
-        input (*, W) and pad (before, after) -> (*, before + W + after), and so on for the other dimensions.
-
-    Raises:
-        ValueError: if `pad` has an odd number of entries or more than two per dimension, the mode is unknown, or a
-            mirrored or circular border is wider than the tensor.
-    """
-    if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise ValueError(f"pad: expected pairs for at most {input.ndim} dimensions, got {tuple(pad)}")
-    if mode not in ("constant", "reflect", "replicate", "circular"):
-        raise ValueError(f"pad: expected mode constant, reflect, replicate or circular, got {mode!r}")
-    borders = {input.ndim - 1 - i: (pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)}
-    if mode == "constant":
-        return _constant_border(input, borders, 0 if value is None else value)
-    places = {axis: _border_places(input.shape, axis, widths, mode) for axis, widths in borders.items()}
-    shape = input.shape
-    y = input
-    for axis, place in places.items():
-        y = y.take(place, axis)
-
-    def backward(dy: Array, needs: Needs) -> Grads:
-        for axis, place in places.items():
-            dx = np.zeros((*dy.shape[:axis], shape[axis], *dy.shape[axis + 1 :]), dy.dtype)
-            add_at(dx, (slice(None),) * axis + (place,), dy)
-            dy = dx
-        return (dy,)
-
-    return y, backward
-
-
-def _border_places(shape: tuple[int, ...], axis: int, widths: tuple[int, int], mode: str) -> Array:
-    """For each place along a padded dimension, the place in the tensor that its element comes from."""
-    length, (before, after) = shape[axis], widths
-    widest = {"reflect": length - 1, "replicate": math.inf if length else 0, "circular": length}[mode]
-    if max(before, after) > widest:
-        raise ValueError(f"pad: a {mode} border of {widths} is too wide for dimension {axis} of {shape}")
-    place = np.arange(-before, length + after)
-    if mode == "replicate":
-        return np.clip(place, 0, length - 1)
-    if mode == "circular":
-        return place % length
-    return np.asarray((length - 1) - np.abs((length - 1) - np.abs(place)))
-
-
-def _constant_border(x: Array, borders: dict[int, tuple[int, int]], value: Any) -> tuple[Array, Backward]:
-    """`x` with constant borders, or cut off where they are negative."""
-    shape, inner, kept = list(x.shape), [slice(None)] * x.ndim, [slice(None)] * x.ndim
-    for axis, (before, after) in borders.items():
-        length = x.shape[axis]
-        shape[axis] = length + before + after
-        if shape[axis] < 0:
-            raise ValueError(f"pad: {(before, after)} cuts more off dimension {axis} than shape {x.shape} has")
-        inner[axis] = slice(max(before, 0), max(shape[axis] - max(after, 0), 0))
-        kept[axis] = slice(max(-before, 0), max(length - max(-after, 0), 0))
-    before_shape, outer_place, inner_place = x.shape, tuple(inner), tuple(kept)
-    y = np.full_like(x, value, shape=shape)
-    y[outer_place] = x[inner_place]
-    cut = any(min(widths) < 0 for widths in borders.values())
-
-    def backward(dy: Array, needs: Needs) -> Grads:
-        if not cut:
-            return (dy[outer_place],)
-        dx = np.zeros(before_shape, dy.dtype)
-        dx[inner_place] = dy[outer_place]
-        return (dx,)
-
-    return y, backward
 
 
 concat = concatenate = cat

@@ -93,6 +93,7 @@ def cross_entropy(
     input: Array,
     target: Array,
     weight: Array | None = None,
+    sample_weight: Array | None = None,
     *,
     ignore_index: int = -100,
     reduction: str = "mean",
@@ -107,6 +108,8 @@ def cross_entropy(
         input: logits, float32 or float64.
         target: class indices of an integer dtype, or distributions of the input's dtype.
         weight: class weights w, 1 by default; no gradient flows to them.
+        sample_weight: a factor for each row, at least 0: a row with factor 2 counts as if it were there twice. No
+            gradient flows to them. PyTorch has no such argument.
         ignore_index: rows with this index do not count; for class indices only.
         reduction: "mean" divides the sum by the total weight of the targets (class indices) or the number of
             rows (distributions); "sum"; "none".
@@ -114,7 +117,7 @@ def cross_entropy(
 
     Shape:
         input: (N, C, *) or (C,). target: (N, *) or () for indices, that of `input` for distributions.
-        weight: (C,). Result: (), or with reduction "none" (N, *) or ().
+        weight: (C,). sample_weight: (N, *) or (). Result: (), or with reduction "none" (N, *) or ().
 
     Raises:
         ValueError: if shapes do not fit, a target is no class, or an option is out of its range.
@@ -144,6 +147,10 @@ def cross_entropy(
     shape, count = input.shape, x.shape[0]
     left: Array = _C.empty((3, count), x.dtype)  # losses, maxima of the rows, 1 / sums of exponentials
     total, counted = _C.cross_entropy_fwd(x, labels, w, ignore_index, label_smoothing, left)
+    factor = _row_factors(input, sample_weight)
+    if factor is not None:
+        np.multiply(left[0], factor, out=left[0])
+        total, counted = float(left[0].sum(dtype=np.float64)), _counted(factor, labels, w, ignore_index)
     scale = 1.0
     if reduction == "none":
         y = left[0].reshape(shape[:1] + shape[2:] if len(shape) > 1 else ())
@@ -154,6 +161,8 @@ def cross_entropy(
 
     def backward(dy: Array, needs: Needs) -> Grads:
         each = np.ascontiguousarray(dy).reshape(-1)
+        if factor is not None:
+            each = each * factor
         dx = dtarget = None
         if needs[0]:
             dx = _C.empty(x.shape, x.dtype)
@@ -163,9 +172,34 @@ def cross_entropy(
             log_p = (x - left[1][:, None]) + np.log(left[2])[:, None]
             slope = log_p * (each * -scale * (1 - label_smoothing))[:, None]
             dtarget = _public(slope if w is None else slope * w, shape).astype(x.dtype, copy=False)
-        return dx, dtarget, None
+        return dx, dtarget, None, None
 
     return y, backward
+
+
+def _row_factors(x: Array, sample_weight: Array | None) -> Array | None:
+    """The weights of the rows, one behind the other."""
+    if sample_weight is None:
+        return None
+    wanted = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
+    if sample_weight.shape != wanted:
+        raise ValueError(
+            f"cross_entropy: expected sample_weight of shape {wanted} for input {x.shape}, got {sample_weight.shape}"
+        )
+    if sample_weight.dtype != x.dtype:
+        raise TypeError(f"cross_entropy: expected sample_weight of dtype {x.dtype}, got {sample_weight.dtype}")
+    if sample_weight.size and not sample_weight.min() >= 0:
+        raise ValueError(f"cross_entropy: expected sample_weight of at least 0, got {sample_weight.min()}")
+    return np.ascontiguousarray(sample_weight).reshape(-1)
+
+
+def _counted(factor: Array, labels: Array, weight: Array | None, ignored: int) -> float:
+    """What the mean over weighted rows divides by."""
+    if labels.dtype.kind == "f":
+        return float(factor.sum(dtype=np.float64))
+    kept = labels != ignored
+    chosen = factor[kept] if weight is None else factor[kept] * weight[labels[kept]]
+    return float(chosen.sum(dtype=np.float64))
 
 
 @op

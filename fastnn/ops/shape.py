@@ -1,6 +1,6 @@
 """Operations that rearrange the elements of one tensor without changing or repeating them.
 
-The results are views where NumPy can make them so. Joining, splitting, repeating and padding are in `join`.
+The results are views where NumPy can make them so. Joining, splitting and repeating are in `join`, borders in `pad`.
 """
 
 from __future__ import annotations

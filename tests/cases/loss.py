@@ -66,6 +66,30 @@ def _ranked(
     )
 
 
+def _by_samples(suffix: str, soft: bool, reduction: str) -> OpCase:
+    """Cross-entropy with a factor for each sample, with all other options."""
+    options: dict[str, Any] = {"label_smoothing": 0.1, "reduction": reduction, "ignore_index": -100 if soft else 2}
+    shape = (6, 5, 2, 3)
+
+    def sample(rng: np.random.Generator, dtype: Any) -> Any:
+        t = _distribution(rng, dtype, shape) if soft else _labels(rng, shape)
+        factor = rng.uniform(0, 2, (6, 2, 3)).astype(dtype)
+        factor[0] = 0
+        return (_logits(rng, dtype, shape), t, positive(rng, 5, dtype=dtype), factor), options
+
+    def defined(x: Array, t: Array, w: Array, factor: Array, reduction: str, **options: Any) -> Array:
+        each = factor * reference.cross_entropy_fwd(x, t, w, reduction="none", **options)
+        if reduction != "mean":
+            return each if reduction == "none" else np.asarray(each.sum())
+        return np.asarray(each.sum() / (factor if soft else (factor * w[t])[t != 2]).sum())
+
+    def call(*tensors: Any, **options: Any) -> Any:
+        return OPS["cross_entropy"](*tensors, **options)
+
+    name, wanted = f"cross_entropy-{suffix}-{reduction}", (0, 1) if soft else (0,)
+    return OpCase(name, "cross_entropy", sample, defined, call, grads=wanted, rtol=2e-5, saved=4.0)
+
+
 def _cross_entropy(suffix: str, shape: tuple[int, ...], **more: Any) -> OpCase:
     return _ranked("cross_entropy", reference.cross_entropy_fwd, suffix, shape, **more)
 
@@ -177,6 +201,7 @@ CASES = [
     *(_cross_entropy(f"soft-{r}", (7, 19), soft=True, reduction=r) for r in REDUCTIONS),
     *(_cross_entropy(f"soft-all-{r}", (2, 5, 3, 4), soft=True, weighted=True, label_smoothing=0.1, reduction=r)
       for r in REDUCTIONS),
+    *(_by_samples("soft-samples" if soft else "samples", soft, r) for soft in (False, True) for r in REDUCTIONS),
     *(_ranked("nll_loss", reference.nll_fwd, r, (7, 10), reduction=r) for r in REDUCTIONS),
     _ranked("nll_loss", reference.nll_fwd, "images", (2, 5, 3, 4), weighted=True, ignore=True, ignore_index=1),
     *(_ranked("multi_margin_loss", reference.multi_margin_fwd, r, (7, 10), reduction=r) for r in REDUCTIONS),
