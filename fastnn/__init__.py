@@ -64,8 +64,8 @@ short, int, long = int16, int32, int64
 bool = bool_
 
 _SUBMODULES = {
-    "bench", "cli", "data", "diagnose", "ensemble", "evaluation", "memory", "models", "nn", "optim", "reference",
-    "serialization", "train", "transforms",
+    "bench", "cli", "data", "diagnose", "ensemble", "evaluation", "memory", "models", "nn", "optim", "profiler",
+    "reference", "serialization", "train", "transforms",
 }  # fmt: skip
 _FUNCTIONS = {"save": "serialization", "load": "serialization"}
 
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from . import models as models
     from . import nn as nn
     from . import optim as optim
+    from . import profiler as profiler
     from . import reference as reference
     from . import serialization as serialization
     from . import train as train

@@ -115,10 +115,10 @@ def test_data_that_changed_are_noticed(capsys, tmp_path):
 
 
 def test_info(capsys, monkeypatch):
-    from fastnn.cli import info
+    from fastnn.bench import machine
 
-    monkeypatch.setattr(info, "_MATRIX", 128)
-    monkeypatch.setattr(info, "_COPY_BYTES", 1 << 20)
+    monkeypatch.setattr(machine, "_MATRIX", 128)
+    monkeypatch.setattr(machine, "_COPY_BYTES", 1 << 20)
     assert main(["info", "--json"]) == 0
     facts = last_line(capsys)
     assert facts["fastnn"] == fastnn.__version__

@@ -32,6 +32,7 @@ from fastnn import (
     models,
     nn,
     optim,
+    profiler,
     random,
     reference,
     train,
@@ -42,7 +43,7 @@ from tests.process import ROOT, python
 
 PUBLIC = [
     fastnn, nn, F, nn.init, optim, lr_scheduler, data, transforms, train, models, autograd, cpu, memory, random,
-    diagnose, ensemble, evaluation, bench, reference,
+    diagnose, ensemble, evaluation, bench, profiler, reference,
 ]  # fmt: skip
 MODULES = sorted(
     info.name

@@ -34,7 +34,7 @@ _ndarray = np.ndarray
 _MISSING = object()
 
 
-def _captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
+def captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
     """The arrays in a closure's cells: by themselves, in tuples and lists, in functions that it calls."""
     found: list[Array] = []
     for cell in closure:
@@ -47,14 +47,14 @@ def _captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
         elif isinstance(content, tuple | list):
             found.extend([each for each in content if type(each) is _ndarray])
         elif nested and type(content) is FunctionType and content.__closure__:
-            found.extend(_captured(content.__closure__, False))
+            found.extend(captured(content.__closure__, False))
     return found
 
 
 def _saved(closure: Sequence[Any], tensors: Sequence[Any]) -> Saved | None:
     """Version counters, as they stand now, of the Tensors whose memory the closure captured."""
     saved: Saved = []
-    for array in _captured(closure):
+    for array in captured(closure):
         for tensor in tensors:
             if isinstance(tensor, Tensor) and (tensor.data is array or _shares(array, tensor.data)):
                 version = tensor._version[0]

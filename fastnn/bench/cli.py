@@ -43,6 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--markdown", metavar="FILE", help="write the tables for a document")
         if name in ("train", "infer"):
             sub.add_argument("--compile", action="store_true", help="PyTorch compiled, too, which takes minutes")
+    _add_roofline(commands)
+
+
+def _add_roofline(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare `roofline`, which compares with the machine and not with libraries."""
+    purpose = "the layers of a network in training beside what the machine allows"
+    sub = commands.add_parser("roofline", help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+    sub.add_argument(
+        "--only", metavar="PATTERN", default="^resnet20$", help="the network whose name contains it (resnet20)"
+    )
+    sub.add_argument("--threads", type=count, metavar="N", help="threads of the kernels")
+    sub.add_argument("--seconds", type=_positive, default=4.0, metavar="S", help="time to spend on steps (4)")
+    sub.add_argument("--json", metavar="FILE", help="write everything measured as JSON")
+    sub.add_argument("--markdown", metavar="FILE", help="write the table for a document")
+    sub.add_argument("--plot", metavar="FILE", help="draw the roofline as PNG")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.what in ("train", "infer"):
         return _run_steps(args)
-    return _run_kernels(args)
+    return _run_roofline(args) if args.what == "roofline" else _run_kernels(args)
 
 
 def _run_kernels(args: argparse.Namespace) -> int:
@@ -126,13 +141,36 @@ def _run_steps(args: argparse.Namespace) -> int:
     return 1 if any(each.failures for each in results) else 0
 
 
+def _run_roofline(args: argparse.Namespace) -> int:
+    """`roofline`: a profile of training steps in this process."""
+    from . import libraries, machine, roofline, table
+
+    libraries.set_threads(args.threads, {})
+    network = _networks("train", args.only)[0]
+    here, peaks = machine.inspect({}), machine.peaks()
+    print("\n".join(here.lines()) + "\n", flush=True)
+    measured = roofline.measure(network, args.seconds)
+    line = measured.roofline(peaks)
+    layout, cells = roofline.table(line)
+    print(f"{network.name}, quickest call of each layer and pass")
+    print("\n".join([layout.head(), layout.rule(), *map(layout.line, cells)]))
+    if args.json:
+        report = {"benchmark": "roofline", "network": network.name, "machine": here.to_dict()}
+        table.write_json(args.json, {**report, "profile": measured.to_dict(), "roofline": line.to_dict()})
+    if args.markdown:
+        table.write_markdown(args.markdown, here.lines(), [(network.name, layout.markdown(cells))])
+    if args.plot:
+        line.plot(args.plot)
+    return 0
+
+
 def _networks(what: str, pattern: str | None) -> list[Any]:
     """The networks of a command whose names contain the pattern."""
     import re
 
     from .networks import INFERENCE, TRAINING
 
-    networks = TRAINING if what == "train" else INFERENCE
+    networks = INFERENCE if what == "infer" else TRAINING
     try:
         found = [each for each in networks if re.search(pattern or "", each.name, re.IGNORECASE)]
     except re.error as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from .. import cpu
 from .._version import __version__
 from ..autograd import OPS, Tensor, no_grad
 
-__all__ = ["Machine", "inspect"]
+__all__ = ["Machine", "Peaks", "inspect", "peaks"]
 
 _MATRIX = 2048
 _COPY_BYTES = 256 << 20
@@ -95,6 +96,28 @@ class Machine:
         return found
 
 
+class Peaks(NamedTuple):
+    """What the machine reaches at most.
+
+    Attributes:
+        gflops: rate of a large matrix product, the better one of fastnn's and NumPy's, in 10⁹ a second.
+        copy_gb_per_second: bytes read and written by a copy of 256 MB on all threads, in 10⁹ a second.
+    """
+
+    gflops: float
+    copy_gb_per_second: float
+
+
+def peaks() -> Peaks:
+    """The peaks at the present level and number of threads, measured once, which takes about two seconds."""
+    return _peaks(cpu.level(), cpu.get_num_threads())
+
+
+@functools.cache
+def _peaks(level: str, threads: int) -> Peaks:
+    return Peaks(matmul_gflops(), copy_gb_per_second(threads))
+
+
 def inspect(libraries: dict[str, str], *, measure_peaks: bool = True) -> Machine:
     """Describe the machine as it is now.
 
@@ -104,6 +127,7 @@ def inspect(libraries: dict[str, str], *, measure_peaks: bool = True) -> Machine
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     threads = cpu.get_num_threads()
+    reached = peaks() if measure_peaks else Peaks(0.0, 0.0)
     return Machine(
         fastnn=__version__,
         commit=commit(),
@@ -115,8 +139,8 @@ def inspect(libraries: dict[str, str], *, measure_peaks: bool = True) -> Machine
         cache_bytes=list(cpu.cache_sizes()),
         libraries=libraries,
         python=platform.python_version(),
-        gflops=matmul_gflops() if measure_peaks else 0.0,
-        copy_gb_per_second=copy_gb_per_second(threads) if measure_peaks else 0.0,
+        gflops=reached.gflops,
+        copy_gb_per_second=reached.copy_gb_per_second,
         load=load,
         openmp=openmp_runtimes(),
         environment={key: value for key, value in sorted(os.environ.items()) if key.startswith(_INFLUENTIAL)},

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,10 +11,6 @@ import numpy as np
 from .parser import count
 
 __all__ = ["add_arguments", "run"]
-
-_MATRIX = 2048
-_COPY_BYTES = 256 << 20
-_ROUNDS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from .. import cpu
     from .._version import __version__
+    from ..bench.machine import peaks
     from ..train.files import json_text
 
     if args.threads is not None:
@@ -44,8 +39,7 @@ def run(args: argparse.Namespace) -> int:
         "cache_bytes": cpu.cache_sizes(),
         "openmp": cpu.has_openmp(),
         "threads": cpu.get_num_threads(),
-        "gflops": matmul_gflops(),
-        "copy_gb_per_second": copy_gb_per_second(),
+        **peaks()._asdict(),
     }
     caches = ", ".join(_size(size) for size in facts["cache_bytes"])
     print(f"fastnn {__version__}, Python {facts['python']}, NumPy {np.__version__}, {facts['machine']}")
@@ -53,39 +47,11 @@ def run(args: argparse.Namespace) -> int:
     print(f"features   {' '.join(facts['features'])}")
     print(f"caches     {caches}")
     print(f"threads    {facts['threads']}" + ("" if facts["openmp"] else " (built without OpenMP)"))
-    print(f"peak       {facts['gflops']:.0f} GFLOP/s, float32 matrix product of {_MATRIX} x {_MATRIX}")
-    print(f"memory     {facts['copy_gb_per_second']:.1f} GB/s read and written, copy on one thread")
+    print(f"peak       {facts['gflops']:.0f} GFLOP/s, large float32 matrix product")
+    print(f"memory     {facts['copy_gb_per_second']:.1f} GB/s read and written, large copy")
     if args.json:
         print(json_text(facts))
     return 0
-
-
-def matmul_gflops() -> float:
-    """The best rate of several large matrix products, 2 n³ operations each, in 10⁹ per second."""
-    from ..autograd import OPS, Tensor, no_grad
-
-    rng = np.random.default_rng(0)
-    a, b = (Tensor(rng.standard_normal((_MATRIX, _MATRIX), np.float32)) for _ in range(2))
-    with no_grad():
-        seconds = _shortest(lambda: OPS["matmul"](a, b))
-    return 2 * _MATRIX**3 / seconds / 1e9
-
-
-def copy_gb_per_second() -> float:
-    """The best rate of several copies of 256 MB, in 10⁹ bytes read and written per second."""
-    source = np.ones(_COPY_BYTES, np.uint8)
-    target = np.zeros_like(source)
-    return 2 * _COPY_BYTES / _shortest(lambda: np.copyto(target, source)) / 1e9
-
-
-def _shortest(work: Callable[[], Any]) -> float:
-    """The shortest of several times that `work` takes, in seconds, after one run to warm up."""
-    times = []
-    for _ in range(_ROUNDS + 1):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
 
 
 def _size(count: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
@@ -14,10 +15,27 @@ from .constrain import max_norm_
 from .state import load_groups, load_state
 from .table import StateTable, array_in_layout_of
 
-__all__ = ["Optimizer", "Parameters"]
+__all__ = ["Optimizer", "Parameters", "observe_steps"]
 
 Parameters: TypeAlias = "Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]"
 Group: TypeAlias = dict[str, Any]
+StepObserver: TypeAlias = "Callable[[Optimizer, Callable[[], None]], None]"
+
+_OBSERVERS: list[StepObserver] = []
+
+
+@contextmanager
+def observe_steps(observer: StepObserver) -> Iterator[None]:
+    """Let a function of your own carry out the updates of all optimisers, for the time of a `with`.
+
+    Args:
+        observer: called with the optimiser and a function that makes the update, which it calls.
+    """
+    _OBSERVERS.append(observer)
+    try:
+        yield
+    finally:
+        _OBSERVERS.remove(observer)
 
 
 class Optimizer:
@@ -181,6 +199,14 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if _OBSERVERS:
+            _OBSERVERS[-1](self, self._apply)
+        else:
+            self._apply()
+        return loss
+
+    def _apply(self) -> None:
+        """Update every parameter that has a gradient, and count the step."""
         ready = []
         for index, group in enumerate(self.param_groups):
             live = [p for p in group["params"] if p.grad is not None]
@@ -193,7 +219,6 @@ class Optimizer:
             if group.get("max_norm") is not None:
                 max_norm_(live, group["max_norm"])
         self.step_count += 1
-        return loss
 
     def _advance(self, group: Group, lr: float, table: StateTable, live: list[Tensor]) -> None:
         """Update the parameters of one group that have a gradient."""
