@@ -57,7 +57,8 @@ def is_path(name: str) -> bool:
 
 
 def exists(name: str, document: str) -> bool:
-    """Relative to the checkout, to the document, or to a folder that documents abbreviate."""
+    """Relative to the checkout, to the document, or to a folder that documents abbreviate; `path::test` counts too."""
+    name = name.split("::")[0]
     folders = ("", "csrc", "csrc/ops", "fastnn", "fastnn/binding")
     places = [(ROOT / document).parent, *(ROOT / folder for folder in folders)]
     return any((place / name).exists() for place in places) or ("/" not in name and any(ROOT.glob(f"csrc/**/{name}")))
