@@ -19,8 +19,10 @@ from .factor import (
     StepLR,
 )
 from .plateau import ReduceLROnPlateau
+from .swa import SWALR
 
 __all__ = [
+    "SWALR",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
