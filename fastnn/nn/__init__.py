@@ -32,7 +32,8 @@ from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Se
 from .conv import Conv1d, Conv2d, Conv3d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .distance import CosineSimilarity, PairwiseDistance
-from .dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
+from .dropconnect import DropConnectConv2d, DropConnectLinear
+from .dropout import Dropout, Dropout1d, Dropout2d, Dropout3d, StochasticDepth
 from .fold import Fold, Unfold
 from .fractional_pool import FractionalMaxPool2d, FractionalMaxPool3d
 from .gated import GLU, Maxout
@@ -53,6 +54,7 @@ from .loss import (
 )
 from .module import Module
 from .multilabel_loss import MultiLabelMarginLoss, MultiLabelSoftMarginLoss
+from .noise import GaussianNoise
 from .norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -143,6 +145,8 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DropConnectConv2d",
+    "DropConnectLinear",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -153,6 +157,7 @@ __all__ = [
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
     "GaussianNLLLoss",
+    "GaussianNoise",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
@@ -215,6 +220,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "StochasticDepth",
     "Tanh",
     "Tanhshrink",
     "Threshold",

@@ -101,11 +101,15 @@ class _Conv(Module):
         return margins
 
     def forward(self, input: Tensor) -> Tensor:
+        return self._with(input, self.weight)
+
+    def _with(self, input: Tensor, weight: Tensor) -> Tensor:
+        """The output for a weight that may be another one than the layer's own."""
         padding: str | tuple[int, ...] | int = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._margins(), mode=self.padding_mode), 0
         convolve = type(self)._convolve
-        return convolve(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return convolve(input, weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]

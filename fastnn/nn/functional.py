@@ -48,6 +48,7 @@ from ..ops.dropout import dropout as dropout
 from ..ops.dropout import dropout1d as dropout1d
 from ..ops.dropout import dropout2d as dropout2d
 from ..ops.dropout import dropout3d as dropout3d
+from ..ops.dropout import stochastic_depth as stochastic_depth
 from ..ops.fold import fold as fold
 from ..ops.fold import unfold as unfold
 from ..ops.fractional_pool import fractional_max_pool2d as fractional_max_pool2d

@@ -11,7 +11,8 @@ For p = 1 nothing is kept, whatever the words. A dropped element is exactly 0, e
 that lie in memory channels-last are handed in as (N, H, W, C), so that i counts memory positions. The mask is
 not stored: the backward pass draws it again from (seed, stream).
 
-Source: Srivastava et al. 2014, in the inverted form that leaves nothing to do at test time.
+Source: Srivastava et al. 2014, in the inverted form that leaves nothing to do at test time. Their own form, which has
+the factor 1 - p at test time instead, is `scale_for_test` and a mask.
 """
 
 import numpy as np
@@ -69,12 +70,28 @@ def dropout_mask(shape: tuple[int, ...], p: float, seed: int, stream: int = 0) -
     return (words(int(np.prod(shape)), seed, stream) >= np.uint32(limit)).reshape(shape)
 
 
-def _masked(x: Array, mask: Array, p: float) -> Array:
-    scale = x.dtype.type(0 if p == 1 else 1 / (1 - p))
+def _masked(x: Array, mask: Array, p: float, inverted: bool = True) -> Array:
+    scale = x.dtype.type(0 if p == 1 else 1 / (1 - p) if inverted else 1)
     return np.where(mask, x * scale, 0)
 
 
-def dropout_fwd(x: Array, p: float, seed: int, stream: int = 0) -> Array:
+def scale_for_test(x: Array, p: float) -> Array:
+    """What the form that scales at test time does in evaluation: ``y = (1 - p) x``.
+
+    Args:
+        x: input.
+        p: probability of dropping in training.
+
+    Shape:
+        x (*) -> (*)
+
+    Returns:
+        The output.
+    """
+    return x * x.dtype.type(1 - p)
+
+
+def dropout_fwd(x: Array, p: float, seed: int, stream: int = 0, inverted: bool = True) -> Array:
     """``y = x / (1 - p)`` where the mask keeps, else 0; the expected value of ``y`` is ``x``.
 
     Args:
@@ -82,6 +99,7 @@ def dropout_fwd(x: Array, p: float, seed: int, stream: int = 0) -> Array:
         p: probability of dropping an element.
         seed: seed of the stream.
         stream: number of the stream.
+        inverted: False has ``y = x`` where the mask keeps.
 
     Shape:
         x (*) -> (*)
@@ -92,7 +110,7 @@ def dropout_fwd(x: Array, p: float, seed: int, stream: int = 0) -> Array:
     Raises:
         ValueError: if p is outside [0, 1].
     """
-    return _masked(x, dropout_mask(x.shape, p, seed, stream), p)
+    return _masked(x, dropout_mask(x.shape, p, seed, stream), p, inverted)
 
 
 def dropout_bwd(dy: Array, p: float, seed: int, stream: int = 0) -> Array:
@@ -100,7 +118,7 @@ def dropout_bwd(dy: Array, p: float, seed: int, stream: int = 0) -> Array:
     return dropout_fwd(dy, p, seed, stream)
 
 
-def feature_dropout_fwd(x: Array, p: float, seed: int, stream: int = 0) -> Array:
+def feature_dropout_fwd(x: Array, p: float, seed: int, stream: int = 0, inverted: bool = True) -> Array:
     """Drops whole channels: one word for each (n, c), number ``n C + c``, decides for all its positions.
 
     Args:
@@ -108,6 +126,7 @@ def feature_dropout_fwd(x: Array, p: float, seed: int, stream: int = 0) -> Array
         p: probability of dropping a channel.
         seed: seed of the stream.
         stream: number of the stream.
+        inverted: False has ``y = x`` where the mask keeps.
 
     Shape:
         x (N, C, *spatial) -> like x
@@ -121,9 +140,40 @@ def feature_dropout_fwd(x: Array, p: float, seed: int, stream: int = 0) -> Array
     Source: Tompson et al. 2015.
     """
     mask = dropout_mask(x.shape[:2], p, seed, stream)
-    return _masked(x, mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), p)
+    return _masked(x, mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), p, inverted)
 
 
 def feature_dropout_bwd(dy: Array, p: float, seed: int, stream: int = 0) -> Array:
     """Gradient of `feature_dropout_fwd`: the same mask and scale applied to ``dy``."""
     return feature_dropout_fwd(dy, p, seed, stream)
+
+
+def stochastic_depth_fwd(x: Array, p: float, mode: str, seed: int, stream: int = 0, inverted: bool = True) -> Array:
+    """Drops whole samples: one word for each row ("row") or for the whole batch ("batch").
+
+    Args:
+        x: input.
+        p: probability of dropping a sample.
+        mode: "row" or "batch".
+        seed: seed of the stream.
+        stream: number of the stream.
+        inverted: False has ``y = x`` where the mask keeps.
+
+    Shape:
+        x (N, *) -> like x
+
+    Returns:
+        The output.
+
+    Raises:
+        ValueError: if p is outside [0, 1].
+
+    Source: Huang et al. 2016.
+    """
+    mask = dropout_mask((len(x) if mode == "row" else 1,), p, seed, stream)
+    return _masked(x, mask.reshape(-1, *[1] * (x.ndim - 1)), p, inverted)
+
+
+def stochastic_depth_bwd(dy: Array, p: float, mode: str, seed: int, stream: int = 0, inverted: bool = True) -> Array:
+    """Gradient of `stochastic_depth_fwd`: the same mask and scale applied to ``dy``."""
+    return stochastic_depth_fwd(dy, p, mode, seed, stream, inverted)
