@@ -14,6 +14,7 @@
 enum fnn_dtype { FNN_F32 = 0, FNN_F64 = 1 };
 enum fnn_status { FNN_OK = 0, FNN_NO_MEMORY = 1 };
 
+#include "program.h"
 #include "shapes.h"
 
 /* ---- processor: level (instruction set) and features ------------------------------------------------------ */

@@ -188,3 +188,39 @@ def augment_normalize(
     antialias: bool,
 ) -> None: ...  # fmt: skip
 def gather_rows(source: NDArray[Any], indices: Ints, out: NDArray[Any]) -> None: ...
+
+# program: a place is (slot, offset in bytes), None where there is nothing
+Place: TypeAlias = tuple[int, int]
+
+class Program:
+    def __init__(
+        self, dtype: DTypeLike, steps: int, memory: int, inputs: Sizes, outputs: Sizes,
+        constants: tuple[NDArray[Any], ...],
+    ) -> None: ...  # fmt: skip
+    def __len__(self) -> int: ...
+    def conv(
+        self, x: Place | None, x_shape: Sizes, w: Place | None, w_shape: Sizes, y: Place | None, y_shape: Sizes,
+        stride: Sizes, pad: Sizes, dilation: Sizes, groups: int, algorithm: int, prepared: Place | None = None,
+        bias: Place | None = None, residual: Place | None = None, activation: int = -1,
+        parameters: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> None: ...  # fmt: skip
+    def pool(
+        self, maximum: bool, x: Place | None, x_shape: Sizes, y: Place | None, y_shape: Sizes,
+        window: tuple[Sizes, ...], include_pad: bool = True, divisor: int = 0,
+    ) -> None: ...  # fmt: skip
+    def norm(
+        self, x: Place | None, y: Place | None, rows: int, channels: int, mean: Place | None, rstd: Place | None,
+        w: Place | None = None, b: Place | None = None, residual: Place | None = None, relu: bool = False,
+    ) -> None: ...  # fmt: skip
+    def activation(
+        self, code: int, x: Place | None, y: Place | None, n: int,
+        parameters: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> None: ...  # fmt: skip
+    def binary(self, code: int, x: Place | None, other: Place | None, y: Place | None, n: int) -> None: ...
+    def softmax(self, log: bool, x: Place | None, y: Place | None, outer: int, classes: int, inner: int) -> None: ...
+    def copy(self, x: Place | None, y: Place | None, size: Sizes, x_steps: Sizes, y_steps: Sizes) -> None: ...
+    def fill(self, y: Place | None, n: int, value: float) -> None: ...
+    def run(self, arrays: tuple[NDArray[Any], ...]) -> None: ...
+
+def same_members(members: list[tuple[dict[str, Any], str, Any]]) -> bool: ...
+def same_values(states: list[tuple[Any, NDArray[Any], int]]) -> bool: ...

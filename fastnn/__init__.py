@@ -64,7 +64,8 @@ short, int, long = int16, int32, int64
 bool = bool_
 
 _SUBMODULES = {
-    "bench", "cli", "data", "diagnose", "ensemble", "evaluation", "memory", "models", "nn", "optim", "profiler",
+    "bench", "cli", "data", "diagnose", "ensemble", "evaluation", "inference", "memory", "models", "nn", "optim",
+    "profiler",
     "reference", "serialization", "train", "transforms",
 }  # fmt: skip
 _FUNCTIONS = {"save": "serialization", "load": "serialization"}
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from . import diagnose as diagnose
     from . import ensemble as ensemble
     from . import evaluation as evaluation
+    from . import inference as inference
     from . import memory as memory
     from . import models as models
     from . import nn as nn

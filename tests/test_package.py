@@ -211,7 +211,7 @@ def test_the_stub_has_the_bindings_names_and_parameters() -> None:
         if callable(thing) and not inspect.isclass(thing)
     }
     assert stubs == functions
-    aliases = {"Reals", "Labels", "Ints", "Bytes", "Sizes", "Penalty"}
+    aliases = {"Reals", "Labels", "Ints", "Bytes", "Sizes", "Penalty", "Place"}
     assert (assigned - aliases) | classes == set(binding) - set(functions)
 
 
@@ -314,6 +314,7 @@ def python_sources() -> Iterator[tuple[str, str]]:
 MAY_IMPORT_THE_BINDING = {
     "fastnn/backends.py", "fastnn/cpu.py", "fastnn/memory.py", "fastnn/random.py",
     "fastnn/data/gather.py", "fastnn/transforms/fused.py",
+    "fastnn/inference/build.py", "fastnn/inference/compiled.py",
 }  # fmt: skip
 
 
@@ -327,13 +328,16 @@ def test_only_ops_and_their_like_import_the_binding() -> None:
 
 ON_TOP = {"diagnose", "ensemble", "evaluation", "cli", "bench"}
 FLOORS = {
-    "autograd": {"ops", "nn", "optim", "data", "transforms", "train", "models", "diagnose", "cli", "bench"},
-    "ops": {"nn", "optim", "data", "transforms", "train", "models", "diagnose", "cli", "bench"},
-    "nn": {"optim", "data", "transforms", "train", "models", "diagnose", "cli", "bench"},
-    "optim": {"ops", "nn", "data", "transforms", "train", "models", "diagnose", "cli", "bench"},
-    "data": {"autograd", "nn", "optim", "train", "models", "diagnose", "cli", "bench"},
-    "transforms": {"autograd", "nn", "optim", "data", "train", "models", "diagnose", "cli", "bench"},
-    "models": {"optim", "data", "transforms", "train", "diagnose", "cli", "bench"},
+    "autograd": {
+        "ops", "nn", "optim", "data", "transforms", "inference", "train", "models", "diagnose", "cli", "bench",
+    },
+    "ops": {"nn", "optim", "data", "transforms", "inference", "train", "models", "diagnose", "cli", "bench"},
+    "nn": {"optim", "data", "transforms", "inference", "train", "models", "diagnose", "cli", "bench"},
+    "optim": {"ops", "nn", "data", "transforms", "inference", "train", "models", "diagnose", "cli", "bench"},
+    "data": {"autograd", "nn", "optim", "inference", "train", "models", "diagnose", "cli", "bench"},
+    "transforms": {"autograd", "nn", "optim", "data", "inference", "train", "models", "diagnose", "cli", "bench"},
+    "models": {"optim", "data", "transforms", "inference", "train", "diagnose", "cli", "bench"},
+    "inference": {"optim", "data", "transforms", "train", "models"},
     "train": {"cli", "bench"},
     "reference": {
         "autograd", "ops", "nn", "optim", "data", "transforms", "train", "models", "diagnose", "cli", "bench",

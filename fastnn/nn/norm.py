@@ -146,8 +146,13 @@ class _BatchNorm(_ChannelNorm):
         return 0.0 if self.num_batches_tracked is None else 1.0 / (float(self.num_batches_tracked.data) + 1.0)
 
     def _count(self) -> None:
-        """Count a batch that has been normalised."""
-        if self.training and self.num_batches_tracked is not None:
+        """Count a batch that has been normalised, and note that it has changed the running statistics."""
+        if not self.training:
+            return
+        for buffer in (self.running_mean, self.running_var):
+            if buffer is not None:
+                buffer.bump()
+        if self.num_batches_tracked is not None:
             self.num_batches_tracked.data += 1
 
     def forward(self, input: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def _triple(name: str, parameter: str, value: Ints, dims: int, least: int, missi
     return (*(missing,) * (3 - dims), *(int(v) for v in values))  # type: ignore[return-value]
 
 
-class _Geometry:
+class Geometry:
     """Where the filter of one convolution goes: checked options, and the shapes that follow from them."""
 
     __slots__ = ("before", "dilation", "groups", "out", "stride", "weight_shape")
@@ -134,7 +134,7 @@ def _conv(
     batched = input.ndim != dims + 1
     x = input if batched else input[None]
     _check(name, dims, x, weight, bias, groups)
-    g = _Geometry(name, x.shape, weight.shape, stride, padding, dilation, groups)
+    g = Geometry(name, x.shape, weight.shape, stride, padding, dilation, groups)
     algorithm = backends.conv.code or (_C.CONV_BF16 if MODE.bfloat16 else 0)
     last = to_nhwc(x)
     images = last.reshape(last.shape[0], *(1,) * (3 - dims), *last.shape[1:])
