@@ -100,7 +100,7 @@ PARAMETERS = {
     "tanh": "input",
     "tanhshrink": "input",
 }
-OURS = {"maxout"}
+OURS = {"maxout", "stochastic_depth"}
 
 
 def public_names():
@@ -113,8 +113,9 @@ def test_the_table_is_complete():
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_names(name):
-    """A `generator` may follow."""
-    parameters = [p for p in inspect.signature(getattr(functional, name)).parameters if p != "generator"]
+    """A `generator` may follow, and for dropout where it scales."""
+    own = ("generator", "scale_at_test")
+    parameters = [p for p in inspect.signature(getattr(functional, name)).parameters if p not in own]
     assert parameters == PARAMETERS[name].split()
 
 
