@@ -84,6 +84,12 @@ def test_overflow_of_an_infinite_value_and_those_allowed():
         mask - mask
 
 
+def test_a_number_that_is_too_large_for_the_dtype_is_an_input_too():
+    with trace_nonfinite(raise_exception=False) as trace:
+        fastnn.tensor([10.0]) * 1e38
+    assert trace.report().origin.largest_input == 1e38
+
+
 def test_training_to_divergence_is_found_where_it_happens():
     """A rate of 1e20 leaves weights of 1e20 after a step; their squares overflow in the second one."""
     fastnn.manual_seed(0)

@@ -8,7 +8,7 @@ from .curvature import HessianSpectrum, Sharpness, hessian_spectrum, sharpness
 from .landscape import LossLandscape, LossPath, interpolate_loss, loss_landscape
 from .layers import LayerMonitor, LayerReport, LayerStatistics, layer_statistics
 from .noise import GradientNoise, gradient_noise_scale
-from .nonfinite import NonFiniteError, NonFiniteReport, OperationRange, trace_nonfinite
+from .nonfinite import NonFiniteError, NonFiniteReport, NonFiniteTrace, OperationRange, trace_nonfinite
 from .paths import (
     OptimizerPath,
     OptimizerPaths,
@@ -34,6 +34,7 @@ __all__ = [
     "LossPath",
     "NonFiniteError",
     "NonFiniteReport",
+    "NonFiniteTrace",
     "OperationRange",
     "OptimizerPath",
     "OptimizerPaths",

@@ -94,9 +94,11 @@ class LayerReport(Report):
         for axes, rows, title in zip(above, (self.activations, self.gradients), ("Activations", "Gradients")):
             _draw_violins(axes, rows)
             axes.set(title=title)
+        depth = {each.name: place for place, each in enumerate(self.activations)}
         for rows, label, colour in ((self.activations, "activations", "C0"), (self.gradients, "gradients", "C3")):
             if rows:
-                below[0].semilogy([each.std or np.nan for each in rows], ".-", label=label, color=colour)
+                layers = [depth[each.name] for each in rows]
+                below[0].semilogy(layers, [each.std or np.nan for each in rows], ".-", label=label, color=colour)
         below[0].set(title="Standard deviation by depth", xlabel="layer")
         below[0].legend(frameon=False)
         flat = [each for each in self.activations if each.saturated is not None]

@@ -16,7 +16,7 @@ from ..autograd import observe
 from ..nn.module import Module
 from ..report import Report
 
-__all__ = ["NonFiniteError", "NonFiniteReport", "OperationRange", "trace_nonfinite"]
+__all__ = ["NonFiniteError", "NonFiniteReport", "NonFiniteTrace", "OperationRange", "trace_nonfinite"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Pass: TypeAlias = Literal["forward", "backward"]
@@ -102,8 +102,11 @@ class NonFiniteError(FloatingPointError):
         self.report = report
 
 
-class _Trace:
-    """What `trace_nonfinite` gives: `report()` says what was found so far."""
+class NonFiniteTrace:
+    """A trace that runs: what `trace_nonfinite` gives.
+
+    Its other methods are what the hooks and the observer of the operations call.
+    """
 
     def __init__(self, allow_inf: bool, raise_exception: bool) -> None:
         self.allow_inf, self.raise_exception = allow_inf, raise_exception
@@ -179,11 +182,11 @@ class _Trace:
 
 
 def _floating(values: Sequence[Any]) -> list[Array]:
-    """The floating arrays among values, those in lists and tuples included."""
+    """The floating arrays and numbers among values, those in lists and tuples included."""
     found: list[Array] = []
     for each in values:
-        if isinstance(each, np.ndarray) and each.dtype.kind == "f":
-            found.append(each)
+        if isinstance(each, float) or (isinstance(each, np.ndarray) and each.dtype.kind == "f"):
+            found.append(np.asarray(each))
         elif isinstance(each, list | tuple):
             found.extend(_floating(each))
     return found
@@ -197,7 +200,7 @@ def _largest(arrays: Sequence[Array]) -> float:
 @contextmanager
 def trace_nonfinite(
     model: Module | None = None, *, allow_inf: bool = False, raise_exception: bool = True
-) -> Iterator[_Trace]:
+) -> Iterator[NonFiniteTrace]:
     """Look at every operation, forward and backward, for the first that gives NaN or infinity.
 
     The backward pass is watched for operations that ran forward inside the `with`; it may come after it. All
@@ -210,7 +213,7 @@ def trace_nonfinite(
         raise_exception: raise `NonFiniteError` at once, instead of going on and telling in the report.
 
     Returns:
-        A context that gives an object with `report()`, a `NonFiniteReport`.
+        A context that gives the `NonFiniteTrace`, whose `report()` says what was found.
 
     Raises:
         NonFiniteError: if an operation gave NaN or infinity and `raise_exception` is set.
@@ -222,7 +225,7 @@ def trace_nonfinite(
         >>> print(trace.report().origin)
         sqrt (backward pass, no layer): 1 inf in (2,), from finite inputs of up to 1
     """
-    trace = _Trace(allow_inf, raise_exception)
+    trace = NonFiniteTrace(allow_inf, raise_exception)
     with ExitStack() as stack:
         for name, module in model.named_modules() if model is not None else ():
             stack.enter_context(module.register_forward_pre_hook(trace.entered(name), prepend=True))
