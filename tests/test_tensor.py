@@ -183,6 +183,20 @@ def test_attributes() -> None:
     assert x.is_floating_point()
 
 
+@pytest.mark.parametrize("dtype", [fastnn.bool_, fastnn.uint8, fastnn.int32, fastnn.int64])
+def test_integers_and_bools_have_no_gradient(dtype):
+    x = fastnn.ones(3, dtype=dtype)
+    with pytest.raises(TypeError, match="only floating tensors have gradients"):
+        x.requires_grad_()
+    with pytest.raises(TypeError, match="only floating tensors have gradients"):
+        fastnn.Tensor(x.data, requires_grad=True)
+    w = fastnn.ones(3, requires_grad=True)
+    (w * x).sum().backward()
+    assert w.grad.tolist() == [1.0, 1.0, 1.0]
+    assert x.grad is None
+    assert not (w > 0).requires_grad
+
+
 def test_conversions_of_dtype() -> None:
     x = tensor([1.7, -1.7])
     assert x.int().dtype == fastnn.int32
