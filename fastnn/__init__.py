@@ -40,6 +40,7 @@ from .ops.activation import *
 from .ops.compare import *
 from .ops.copy import *
 from .ops.create import *
+from .ops.create_random import *
 from .ops.einsum import *
 from .ops.elementwise import *
 from .ops.extreme import *

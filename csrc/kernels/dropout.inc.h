@@ -92,6 +92,31 @@ static void KERNEL(random_uniform)(int64_t n, int64_t start, uint64_t seed, uint
     }
 }
 
+/* Elements that are drawn together, whatever the length of the vectors. */
+#define NORMAL_GROUP 64
+
+/* y[i] = mean + deviation z, z normal by the transform of Box and Muller: of the uniform numbers of each group of 64
+ * that random_uniform gives, number k < 32 is the radius and number 32 + k the angle of elements k and 32 + k; start is
+ * a multiple of 64 */
+static void KERNEL(random_normal)(int64_t n, int64_t start, uint64_t seed, uint64_t stream, double mean,
+                                  double deviation, real *y)
+{
+    enum { HALF = NORMAL_GROUP / 2 };
+    real u[NORMAL_GROUP], z[NORMAL_GROUP];
+    vr middle = v_splat((real)mean), scale = v_splat((real)deviation);
+    for (int64_t i = 0; i < n; i += NORMAL_GROUP) {
+        int64_t here = n - i < NORMAL_GROUP ? n - i : NORMAL_GROUP;
+        KERNEL(random_uniform)(NORMAL_GROUP, start + i, seed, stream, 0, 1, u);
+        for (int k = 0; k < HALF; k += VL) {
+            vr cosine, sine = v_sine_and_cosine_of_turn(v_load(u + HALF + k), &cosine);
+            vr radius = scale * v_sqrt(v_max(v_zero(), v_log(1 - v_load(u + k)) * -2));
+            v_store(z + k, v_fma(radius, cosine, middle));
+            v_store(z + HALF + k, v_fma(radius, sine, middle));
+        }
+        memcpy(y + i, z, (size_t)here * sizeof(real));
+    }
+}
+
 /* y[i, j] = number j of sample[i], i < n, j < count: 53 random bits as a multiple of 2^-53 in [0, 1), from half j % 2
  * of the cipher's output for counter (j / 2, call, sample[i], epoch). */
 static void KERNEL(random_samples)(int64_t n, int64_t count, uint64_t seed, uint64_t epoch, uint64_t call,

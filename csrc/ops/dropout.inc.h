@@ -64,6 +64,23 @@ int DRIVER(random_uniform)(int64_t n, uint64_t seed, uint64_t stream, double low
     return FNN_OK;
 }
 
+static void random_normal_task(void *context, int64_t index, int thread)
+{
+    const dropout_call *s = context;
+    int64_t i = index * FLAT_BLOCK;
+    (void)thread;
+    K->random_normal(min_int(FLAT_BLOCK, s->n - i), i, s->seed, s->stream, s->low, s->high, s->y + i);
+}
+
+int DRIVER(random_normal)(int64_t n, uint64_t seed, uint64_t stream, double mean, double deviation, real *y)
+{
+    dropout_call call = {.n = n, .seed = seed, .stream = stream, .low = mean, .high = deviation, .y = y};
+    int64_t tasks = ceil_div(n, FLAT_BLOCK);
+    double work = (double)n * (FNN_NS_PER_WORD * (double)sizeof(real) / 4 + 2 * FNN_NS_PER_EXP);
+    fnn_parallel(tasks, fnn_parallel_width(tasks, work), random_normal_task, &call);
+    return FNN_OK;
+}
+
 /* ---- numbers of samples ---- */
 
 #define SAMPLES_OF_TASK 512

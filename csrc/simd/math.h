@@ -58,6 +58,33 @@ static const real erfcx[] = {0.21080636433876662,    -0.37173675077848212,   0.2
                              -0.0026836510943796903, 0.00087302735061917309, 0.00033707169631431582};
 #endif
 
+/* Taylor series of sin(x) / x and cos(x) in x^2, long enough for |x| <= pi / 4. */
+#ifdef FNN_REAL_F64
+#define V_SINE_TERMS 9
+#define V_COSINE_TERMS 9
+#else
+#define V_SINE_TERMS 5
+#define V_COSINE_TERMS 6
+#endif
+static const real sine_series[] = {1.0,
+                                   -1.0 / 6,
+                                   1.0 / 120,
+                                   -1.0 / 5040,
+                                   1.0 / 362880,
+                                   -1.0 / 39916800,
+                                   1.0 / 6227020800,
+                                   -1.0 / 1307674368000,
+                                   1.0 / 355687428096000};
+static const real cosine_series[] = {1.0,
+                                     -1.0 / 2,
+                                     1.0 / 24,
+                                     -1.0 / 720,
+                                     1.0 / 40320,
+                                     -1.0 / 3628800,
+                                     1.0 / 479001600,
+                                     -1.0 / 87178291200,
+                                     1.0 / 20922789888000};
+
 #define V_ERFCX_CENTRE ((real)2.5)
 #define V_ONE_BITS ((real_uint)V_BIAS << V_MANTISSA)
 #define V_LOG2E ((real)1.4426950408889634074)
@@ -230,4 +257,15 @@ ALWAYS_INLINE vr v_erf(vr x)
 ALWAYS_INLINE vr v_normal_tail_and_gauss(vr x, vr *gauss)
 {
     return v_erfc_and_gauss(v_abs(x) * (real)0.70710678118654752440, gauss) * (real)0.5;
+}
+
+/* sin(2 pi u) and cos(2 pi u) for 0 <= u < 1: a whole number of quarter turns and an eighth of one at most. */
+ALWAYS_INLINE vr v_sine_and_cosine_of_turn(vr u, vr *cosine)
+{
+    vr quarters = v_round(u * 4), x = (u * 4 - quarters) * (real)1.57079632679489661923, z = x * x;
+    vr s = x * v_polynomial(z, sine_series, V_SINE_TERMS), c = v_polynomial(z, cosine_series, V_COSINE_TERMS);
+    vi first = quarters == 1, second = quarters == 2, third = quarters == 3;
+    vr across = v_select(first | third, s, c), up = v_select(first | third, c, s);
+    *cosine = v_select(first | second, -across, across);
+    return v_select(second | third, -up, up);
 }

@@ -6,6 +6,7 @@ cdef extern from "fnn.h" nogil:
     int fnn_feature_dropout(int dtype, int64_t images, int64_t spatial, int64_t channels, const void *x,
                             const void *factor, void *y)
     int fnn_random_uniform(int dtype, int64_t n, uint64_t seed, uint64_t stream, double low, double high, void *y)
+    int fnn_random_normal(int dtype, int64_t n, uint64_t seed, uint64_t stream, double mean, double deviation, void *y)
     int fnn_random_samples(int dtype, int64_t n, int64_t count, uint64_t seed, uint64_t epoch, uint64_t call,
                            const uint64_t *sample, double *y)
 
@@ -45,6 +46,16 @@ def random_uniform(cnp.ndarray y, uint64_t seed, uint64_t stream, double low=0, 
     cdef int64_t n = cnp.PyArray_SIZE(y)
     with nogil:
         status = fnn_random_uniform(dtype, n, seed, stream, low, high, yp)
+    done(status)
+
+
+def random_normal(cnp.ndarray y, uint64_t seed, uint64_t stream, double mean=0, double deviation=1):
+    """Fills y, in memory order, with normal numbers as reference/random.py defines them."""
+    cdef int dtype = real_dtype(y, "y"), status
+    cdef void *yp = dense(y, y, dtype, "y", True)
+    cdef int64_t n = cnp.PyArray_SIZE(y)
+    with nogil:
+        status = fnn_random_normal(dtype, n, seed, stream, mean, deviation, yp)
     done(status)
 
 

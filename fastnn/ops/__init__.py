@@ -16,6 +16,7 @@ from .conv import *
 from .conv_transpose import *
 from .copy import *
 from .create import *
+from .create_random import *
 from .distance import *
 from .dropout import *
 from .einsum import *

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,23 @@ import numpy.typing as npt
 
 from ..autograd import Array, Tensor
 from ..autograd.dtype import DType, Scalar, as_dtype, get_default_dtype, scalar_dtype
-from ..autograd.inplace import assign
-from ..random import Generator, generator_for
 from .shape import Sizes, sizes_of
 
 __all__ = [
     "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
-    "linspace", "normal_", "ones", "ones_like", "rand", "rand_like", "randint", "randn", "randn_like", "randperm",
-    "tensor", "uniform_", "zeros", "zeros_like",
+    "linspace", "ones", "ones_like", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
-def _made(name: str, data: Array, requires_grad: bool, device: str | None) -> Tensor:
+def made(name: str, data: Array, requires_grad: bool, device: str | None) -> Tensor:
     """The result of a factory, once its device has been checked."""
     if device is not None and str(device) != "cpu":
         raise ValueError(f"{name}: expected device None or 'cpu', got {device!r}")
     return Tensor(data, requires_grad)
 
 
-def _dtype(name: str, dtype: npt.DTypeLike | None) -> DType:
+def wanted_dtype(name: str, dtype: npt.DTypeLike | None) -> DType:
+    """The dtype asked for, or the default one."""
     return get_default_dtype() if dtype is None else as_dtype(dtype, name)
 
 
@@ -70,14 +67,14 @@ def tensor(
         tensor([[1.0000, 2.0000],
                 [3.0000, 4.5000]])
     """
-    return _made("tensor", np.array(_converted("tensor", data, dtype), order="K"), requires_grad, device)
+    return made("tensor", np.array(_converted("tensor", data, dtype), order="K"), requires_grad, device)
 
 
 def as_tensor(data: Any, dtype: npt.DTypeLike | None = None, device: str | None = None) -> Tensor:
     """`data` as a Tensor, sharing its memory where it is an array of the right dtype, itself if it is a Tensor."""
     if isinstance(data, Tensor):
         return data if dtype is None else data.type(dtype)
-    return _made("as_tensor", _converted("as_tensor", data, dtype), False, device)
+    return made("as_tensor", _converted("as_tensor", data, dtype), False, device)
 
 
 asarray = as_tensor
@@ -111,21 +108,21 @@ def zeros(
     *size: Sizes, dtype: npt.DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of zeros; `size` one by one or as a sequence, the default float dtype by default."""
-    return _made("zeros", np.zeros(sizes_of(size), _dtype("zeros", dtype)), requires_grad, device)
+    return made("zeros", np.zeros(sizes_of(size), wanted_dtype("zeros", dtype)), requires_grad, device)
 
 
 def ones(
     *size: Sizes, dtype: npt.DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of ones; `size` one by one or as a sequence, the default float dtype by default."""
-    return _made("ones", np.ones(sizes_of(size), _dtype("ones", dtype)), requires_grad, device)
+    return made("ones", np.ones(sizes_of(size), wanted_dtype("ones", dtype)), requires_grad, device)
 
 
 def empty(
     *size: Sizes, dtype: npt.DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor whose elements are whatever was in memory; `size` one by one or as a sequence."""
-    return _made("empty", np.empty(sizes_of(size), _dtype("empty", dtype)), requires_grad, device)
+    return made("empty", np.empty(sizes_of(size), wanted_dtype("empty", dtype)), requires_grad, device)
 
 
 def full(
@@ -138,7 +135,7 @@ def full(
 ) -> Tensor:
     """A tensor with every element `fill_value`; its dtype by default is that of the value."""
     kind = scalar_dtype(fill_value) if dtype is None else as_dtype(dtype, "full")
-    return _made("full", np.full(sizes_of((size,)), fill_value, kind), requires_grad, device)
+    return made("full", np.full(sizes_of((size,)), fill_value, kind), requires_grad, device)
 
 
 def zeros_like(input: Tensor, *, dtype: npt.DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -193,7 +190,7 @@ def arange(
     count = math.ceil((last - first) / step)
     steps: Array = np.arange(count)
     values = first + step * steps
-    return _made("arange", values.astype(kind), requires_grad, device)
+    return made("arange", values.astype(kind), requires_grad, device)
 
 
 def linspace(
@@ -206,8 +203,8 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included."""
-    values = np.linspace(start, end, steps, dtype=_dtype("linspace", dtype))
-    return _made("linspace", values, requires_grad, device)
+    values = np.linspace(start, end, steps, dtype=wanted_dtype("linspace", dtype))
+    return made("linspace", values, requires_grad, device)
 
 
 def eye(
@@ -219,101 +216,4 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """The matrix of `n` rows and `m` (by default `n`) columns with ones on the diagonal."""
-    return _made("eye", np.eye(n, m, dtype=_dtype("eye", dtype)), requires_grad, device)
-
-
-def _float_dtype(name: str, dtype: npt.DTypeLike | None) -> DType:
-    kind = _dtype(name, dtype)
-    if kind not in (np.float32, np.float64):
-        raise TypeError(f"{name}: expected float32 or float64, got {kind}")
-    return kind
-
-
-def rand(
-    *size: Sizes,
-    generator: Generator | None = None,
-    dtype: npt.DTypeLike | None = None,
-    device: str | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Numbers uniform in [0, 1), from `generator` or the default one."""
-    rng = generator_for(generator).rng()
-    return _made("rand", rng.random(sizes_of(size), dtype=_float_dtype("rand", dtype)), requires_grad, device)
-
-
-def randn(
-    *size: Sizes,
-    generator: Generator | None = None,
-    dtype: npt.DTypeLike | None = None,
-    device: str | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Standard normal numbers, from `generator` or the default one."""
-    rng, kind = generator_for(generator).rng(), _float_dtype("randn", dtype)
-    return _made("randn", np.asarray(rng.standard_normal(sizes_of(size), dtype=kind)), requires_grad, device)
-
-
-def rand_like(input: Tensor, *, generator: Generator | None = None, requires_grad: bool = False) -> Tensor:
-    """Numbers uniform in [0, 1) in the shape and dtype of another tensor."""
-    return rand(input.shape, generator=generator, dtype=input.dtype, requires_grad=requires_grad)
-
-
-def randn_like(input: Tensor, *, generator: Generator | None = None, requires_grad: bool = False) -> Tensor:
-    """Standard normal numbers in the shape and dtype of another tensor."""
-    return randn(input.shape, generator=generator, dtype=input.dtype, requires_grad=requires_grad)
-
-
-def randint(
-    low: int,
-    high: int | Sequence[int] | None = None,
-    size: Sequence[int] | None = None,
-    *,
-    generator: Generator | None = None,
-    dtype: npt.DTypeLike | None = None,
-    device: str | None = None,
-) -> Tensor:
-    """Integers uniform from `low` up to but excluding `high`, in int64 by default.
-
-    Args:
-        low: lowest integer; `randint(high, size)` starts at 0.
-        high: one above the highest integer.
-        size: shape of the result.
-        generator: where the randomness comes from, the default generator if None.
-        dtype: dtype of the result.
-        device: None or "cpu".
-
-    Raises:
-        ValueError: if the interval is empty.
-        TypeError: if `size` is missing.
-    """
-    if size is None:
-        if high is None or isinstance(high, int):
-            raise TypeError("randint: expected a size")
-        first, last, shape = 0, low, high
-    elif isinstance(high, int):
-        first, last, shape = low, high, size
-    else:
-        raise TypeError(f"randint: expected an integer for high, got {high!r}")
-    if first >= last:
-        raise ValueError(f"randint: expected low < high, got {first} and {last}")
-    kind = np.dtype(np.int64) if dtype is None else as_dtype(dtype, "randint")
-    values = generator_for(generator).rng().integers(first, last, tuple(shape))
-    return _made("randint", np.asarray(values).astype(kind, copy=False), False, device)
-
-
-def randperm(
-    n: int, *, generator: Generator | None = None, dtype: npt.DTypeLike | None = None, device: str | None = None
-) -> Tensor:
-    """The integers from 0 to `n` - 1 in random order, in int64 by default."""
-    kind = np.dtype(np.int64) if dtype is None else as_dtype(dtype, "randperm")
-    return _made("randperm", generator_for(generator).rng().permutation(n).astype(kind, copy=False), False, device)
-
-
-def uniform_(input: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Replace the elements by numbers uniform in [a, b); laid out in the order of the last dimension first."""
-    return assign(input, generator_for(generator).rng().uniform(a, b, input.shape), "uniform_")
-
-
-def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Replace the elements by normal numbers of the given mean and standard deviation."""
-    return assign(input, generator_for(generator).rng().normal(mean, std, input.shape), "normal_")
+    return made("eye", np.eye(n, m, dtype=wanted_dtype("eye", dtype)), requires_grad, device)
