@@ -5,6 +5,7 @@
 #ifndef FNN_BF16_H
 #define FNN_BF16_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* C[i, j] (+)= sum_p A[i, p] * B[p, j] (+ bias[j]); p walks through `runs` runs of k, an even number that `depth`, the
@@ -22,10 +23,12 @@ typedef struct {
  * product: see fnn_bf16_tile; any number of rows, cols <= width;
  * round_rows: y[i, p] = x[i, p], zero for k <= p < depth;
  * turn_rows: y[i, p] = x[p, i], i < rows, p < k; zero for p = k if k is odd;
+ * turn_pairs: y[i, p] = panel[p / 2][i][p % 2], i < width (a multiple of 16), p < k (of 32);
  * pair_rows: panel[p / 2][j][p % 2] = x[p, j] for first <= p < last, zero for other p < k (k even) and for j >= cols;
  * pair_columns: panel[p / 2][j][p % 2] = x[j, p] for p < k, j < cols, zero for other p < depth (even) and j < width. */
 #define FNN_BF16_KERNEL(name, params) void(*name) params;
 typedef struct {
+    bool tiles; /* products on tile registers: many times float32's rate */
 #include "bf16.def"
 } fnn_bf16_kernels;
 #undef FNN_BF16_KERNEL

@@ -68,6 +68,21 @@ static void KERNEL(turn_rows)(int64_t rows, int64_t k, const float *x, int64_t x
         }
 }
 
+static void KERNEL(turn_pairs)(int64_t k, int width, const uint16_t *panel, uint16_t *y, int64_t y_step)
+{
+    for (int64_t p = 0; p < k; p += 2 * VL)
+        for (int64_t i = 0; i < width; i += VL) {
+            vu row[VL];
+#pragma GCC unroll 16
+            for (int q = 0; q < VL; q++)
+                row[q] = (vu)v_load((const float *)(panel + (p + 2 * q) * width + 2 * i));
+            b_transpose(row);
+#pragma GCC unroll 16
+            for (int q = 0; q < VL; q++)
+                b_store(y + (i + q) * y_step + p, row[q]);
+        }
+}
+
 static void KERNEL(pair_rows)(int64_t k, int64_t first, int64_t last, const float *x, int64_t x_step, int cols,
                               int width, uint16_t *panel)
 {
@@ -122,16 +137,28 @@ ALWAYS_INLINE void b_finish(const int vectors, const vr *sum, const float *bias,
 static void KERNEL(begin)(int64_t depth) { t_configure(depth); }
 static void KERNEL(end)(void) { t_release(); }
 
-/* Up to 2 x 2 tiles of C; sums leave the tile registers through a buffer. */
+/* Up to 2 x 2 tiles of C; sums of a part of a tile, or with a bias, leave the tile registers through a buffer. */
 ALWAYS_INLINE void tile_block(const int down, const int across, const fnn_bf16_tile *t, const uint16_t *a,
                               const uint16_t *b, const float *bias, float *c, int64_t rows, int cols, int accumulate)
 {
     float sums[2 * TILE][2 * TILE] __attribute__((aligned(64)));
     const int64_t a_bytes = 2 * t->a_step, b_bytes = 4 * t->width;
-    t_zero(0);
-    t_zero(1);
-    t_zero(2);
-    t_zero(3);
+    const int64_t c_bytes = 4 * t->c_step;
+    const bool whole = !bias && rows == down * TILE && cols == across * TILE;
+    if (whole && accumulate) {
+        t_load(0, c, c_bytes);
+        if (across > 1)
+            t_load(1, c + TILE, c_bytes);
+        if (down > 1)
+            t_load(2, c + TILE * t->c_step, c_bytes);
+        if (down > 1 && across > 1)
+            t_load(3, c + TILE * t->c_step + TILE, c_bytes);
+    } else {
+        t_zero(0);
+        t_zero(1);
+        t_zero(2);
+        t_zero(3);
+    }
     for (int64_t run = 0; run < t->runs; run++) {
         const uint16_t *ap = a + run * t->a_run, *bp = b + run * t->b_run;
         for (int64_t p = 0; p < t->k; p += t->depth, ap += t->depth, bp += t->depth * t->width) {
@@ -150,14 +177,16 @@ ALWAYS_INLINE void tile_block(const int down, const int across, const fnn_bf16_t
             }
         }
     }
-    t_store(0, sums[0], sizeof sums[0]);
+    float *to = whole ? c : sums[0];
+    const int64_t to_step = whole ? t->c_step : 2 * TILE;
+    t_store(0, to, 4 * to_step);
     if (across > 1)
-        t_store(1, sums[0] + TILE, sizeof sums[0]);
+        t_store(1, to + TILE, 4 * to_step);
     if (down > 1)
-        t_store(2, sums[TILE], sizeof sums[0]);
+        t_store(2, to + TILE * to_step, 4 * to_step);
     if (down > 1 && across > 1)
-        t_store(3, sums[TILE] + TILE, sizeof sums[0]);
-    for (int64_t i = 0; i < rows; i++) {
+        t_store(3, to + TILE * to_step + TILE, 4 * to_step);
+    for (int64_t i = 0; i < rows && !whole; i++) {
         vr sum[2] = {v_load(sums[i]), across > 1 ? v_load(sums[i] + TILE) : v_zero()};
         b_finish(across, sum, bias, c + i * t->c_step, cols, accumulate);
     }
@@ -254,6 +283,9 @@ static void KERNEL(product)(const fnn_bf16_tile *t, const uint16_t *a, const uin
 #define FNN_TABLE_NAME_(unit) fnn_bf16_kernels_##unit
 #define FNN_TABLE_NAME(unit) FNN_TABLE_NAME_(unit)
 const fnn_bf16_kernels FNN_TABLE_NAME(FNN_BF16_UNIT) = {
+#ifdef FNN_HAVE_TILES
+    .tiles = true,
+#endif
 #define FNN_BF16_KERNEL(name, params) .name = KERNEL(name),
 #include "../bf16.def"
 #undef FNN_BF16_KERNEL

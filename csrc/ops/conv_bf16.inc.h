@@ -2,27 +2,26 @@
  *
  * Forward and data gradient are conv_direct.inc.h's correlations: a task rounds a band of image rows into zero-padded
  * rows of bfloat16, and tiles of output pixels are matrix products whose inner dimension is one run of (s, c) for each
- * filter row. All phases of a strided data gradient share the band. The weight gradient sums over pixels, so it pairs
- * neighbouring output pixels: rows of dy are turned, what a tap sees of x is paired. 1x1 is linear_bf16.inc.h's
- * product. Where no unit forms such products, rounded copies go through the float32 algorithms. */
+ * filter row. All phases of a strided data gradient share the band. 1x1 is linear_bf16.inc.h's product. Where no unit
+ * forms such products, rounded copies go through the float32 algorithms. */
+
+#include "../bf16.h"
 
 #define BF16_PHASES 16         /* of a data gradient, at most: strides up to 4 x 4 */
 #define BF16_BAND_HALVES 65536 /* of a band of rows: stays in the second-level cache */
-#define BF16_W_PARTIALS 262144 /* floats of all partial weight gradients together, as far as chunks allow */
-#define BF16_W_PIXELS 512      /* output pixels whose products are formed together */
-#define BF16_W_CHUNKS 16
-#define BF16_W_ROWS 64 /* output channels of a task where chunks are few */
 
 #define BF16_CHANNELS 16 /* in and out, at least: fewer gain nothing */
 
-/* The rule: which convolutions autocast rounds. Winograd's 3x3 are faster in float32 than these products. */
+/* The rule: which convolutions autocast rounds. Winograd's 3x3 are faster in float32 than these products, unless those
+ * are formed on tile registers. */
 static bool conv_in_bf16(const fnn_conv_shape *s, int algorithm)
 {
     bool plane = s->in[0] == 1 && s->kernel[0] == 1 && s->pad[0] == 0 && s->stride[0] == 1;
     bool dense = s->dilation[1] == 1 && s->dilation[2] == 1 && s->groups == 1;
     return algorithm == FNN_CONV_BF16 && sizeof(real) == sizeof(float) && plane && dense &&
            s->stride[1] * s->stride[2] <= BF16_PHASES && min_int(s->c, s->k) >= BF16_CHANNELS &&
-           (conv_taps(s) == 1 || conv_select(s, FNN_CONV_AUTO, s->k) != CONV_WINOGRAD);
+           ((fnn_active_bf16 && fnn_active_bf16->tiles) || conv_taps(s) == 1 ||
+            conv_select(s, FNN_CONV_AUTO, s->k) != CONV_WINOGRAD);
 }
 
 #ifdef FNN_REAL_F64
@@ -310,120 +309,7 @@ static int conv_bf16_bwd_x(const fnn_conv_shape *s, const float *dy, const float
     return bf16_correlate(&d);
 }
 
-/* ---- backward, weight: sum[k][t][c] over the output pixels of chunks of images ---- */
-
-typedef struct {
-    const fnn_conv_shape *s;
-    const float *x, *dy;
-    int64_t chunks, chunk, groups, group;   /* chunk: images; group: output channels */
-    int64_t row_pixels, rows, pixels, step; /* row_pixels: of an output row, even; rows, pixels: of a block */
-    int64_t width, panels, partial_floats;
-    float *partial;
-    uint16_t *scratch;
-    int64_t scratch_halves;
-} bf16_w_plan;
-
-static void bf16_w_cut(bf16_w_plan *d)
-{
-    const fnn_conv_shape *s = d->s;
-    d->partial_floats = conv_weight_floats(s);
-    int64_t chunks = max_int(BF16_W_PARTIALS / d->partial_floats, 2);
-    chunks = min_int(min_int(chunks, BF16_W_CHUNKS), s->n);
-    d->chunk = ceil_div(s->n, chunks);
-    d->chunks = ceil_div(s->n, d->chunk);
-    d->groups = d->chunks >= 8 ? 1 : min_int(ceil_div(s->k, BF16_W_ROWS), ceil_div(8, d->chunks));
-    d->group = ceil_div(s->k, d->groups);
-    d->groups = ceil_div(s->k, d->group);
-    d->row_pixels = round_up(s->out[2], 2);
-    d->rows = min_int(max_int(BF16_W_PIXELS / d->row_pixels, 1), d->chunk * s->out[1]);
-    d->pixels = round_up(d->rows * d->row_pixels, 32);
-    d->step = d->pixels + BF16_STEP_FREE;
-    d->width = s->c <= 16 ? 16 : 32;
-    d->panels = ceil_div(s->c, d->width);
-    d->scratch_halves = (d->group + BF16_TILE) * d->step + d->pixels * d->width;
-}
-
-/* Turns dy of output rows [g0, g1) of all images, channels [k0, k1): one row each, the pixels one after the other. */
-static void bf16_w_turn(const bf16_w_plan *d, int64_t g0, int64_t g1, int64_t k0, int64_t k1, uint16_t *a)
-{
-    const fnn_conv_shape *s = d->s;
-    const float *dy = d->dy + g0 * s->out[2] * s->k + k0;
-    int64_t used = (g1 - g0) * d->row_pixels;
-    if (d->row_pixels == s->out[2])
-        fnn_active_bf16->turn_rows(k1 - k0, used, dy, s->k, a, d->step);
-    else
-        for (int64_t i = 0; i < g1 - g0; i++)
-            fnn_active_bf16->turn_rows(k1 - k0, s->out[2], dy + i * s->out[2] * s->k, s->k, a + i * d->row_pixels,
-                                       d->step);
-    for (int64_t k = 0; k < k1 - k0; k++)
-        memset(a + k * d->step + used, 0, sizeof(uint16_t) * (size_t)(round_up(used, 32) - used));
-}
-
-/* Pairs what tap (r, q) sees of x under the same output rows, channels from c0. */
-static void bf16_w_pair(const bf16_w_plan *d, int64_t g0, int64_t g1, int64_t r, int64_t q, int64_t c0, uint16_t *b)
-{
-    const fnn_conv_shape *s = d->s;
-    int64_t ox0 = ceil_div(max_int(s->pad[2] - q, 0), s->stride[2]), over = s->in[2] - 1 + s->pad[2] - q;
-    int64_t ox1 = over < 0 ? 0 : min_int(s->out[2], over / s->stride[2] + 1);
-    int cols = (int)min_int(d->width, s->c - c0);
-    for (int64_t g = g0; g < g1; g++, b += d->row_pixels * d->width) {
-        int64_t y = g % s->out[1] * s->stride[1] + r - s->pad[1];
-        bool inside = y >= 0 && y < s->in[1];
-        const float *x = d->x + ((g / s->out[1] * s->in[1] + (inside ? y : 0)) * s->in[2] + q - s->pad[2]) * s->c + c0;
-        fnn_active_bf16->pair_rows(d->row_pixels, ox0, inside ? ox1 : 0, x, s->stride[2] * s->c, cols, (int)d->width,
-                                   b);
-    }
-    int64_t used = (g1 - g0) * d->row_pixels;
-    memset(b, 0, sizeof(uint16_t) * (size_t)((round_up(used, 32) - used) * d->width));
-}
-
-static void bf16_w_task(void *context, int64_t index, int thread)
-{
-    const bf16_w_plan *d = context;
-    const fnn_conv_shape *s = d->s;
-    int64_t chunk = index / d->groups, k0 = index % d->groups * d->group, k1 = min_int(k0 + d->group, s->k);
-    int64_t start = chunk * d->chunk * s->out[1], stop = min_int((chunk + 1) * d->chunk, s->n) * s->out[1];
-    uint16_t *a = d->scratch + thread * d->scratch_halves, *b = a + (d->group + BF16_TILE) * d->step;
-    float *sum = d->partial + chunk * d->partial_floats + k0 * conv_taps(s) * s->c;
-    fnn_bf16_tile tile = {.runs = 1, .depth = 32, .a_step = d->step, .width = (int)d->width};
-    tile.c_step = conv_taps(s) * s->c;
-    fnn_active_bf16->begin(tile.depth);
-    for (int64_t g0 = start; g0 < stop; g0 += d->rows) {
-        int64_t g1 = min_int(g0 + d->rows, stop);
-        tile.k = round_up((g1 - g0) * d->row_pixels, 32);
-        bf16_w_turn(d, g0, g1, k0, k1, a);
-        for (int64_t t = 0; t < conv_taps(s); t++)
-            for (int64_t panel = 0; panel < d->panels; panel++) {
-                int64_t c0 = panel * d->width;
-                bf16_w_pair(d, g0, g1, t / s->kernel[2], t % s->kernel[2], c0, b);
-                fnn_active_bf16->product(&tile, a, b, NULL, sum + t * s->c + c0, k1 - k0,
-                                         (int)min_int(d->width, s->c - c0), g0 > start);
-            }
-    }
-    fnn_active_bf16->end();
-}
-
-static int conv_bf16_bwd_w_by_taps(const fnn_conv_shape *s, const float *dy, const float *x, float *dw)
-{
-    bf16_w_plan d = {.s = s, .x = x, .dy = dy};
-    bf16_w_cut(&d);
-    int64_t tasks = d.chunks * d.groups, partial = round_up(d.chunks * d.partial_floats, 16);
-    int width = fnn_parallel_width(tasks, conv_bf16_work(s));
-    float *workspace =
-        fnn_alloc(sizeof(float) * (size_t)partial + sizeof(uint16_t) * (size_t)(width * d.scratch_halves));
-    if (!workspace)
-        return FNN_NO_MEMORY;
-    d.partial = workspace;
-    d.scratch = (uint16_t *)(void *)(workspace + partial);
-    fnn_parallel_dynamic(tasks, width, bf16_w_task, &d);
-    add_partials(d.partial, d.partial + d.partial_floats, d.partial_floats, d.chunks - 1);
-    for (int64_t k = 0, taps = conv_taps(s); k < s->k; k++)
-        for (int64_t c = 0; c < s->c; c++)
-            for (int64_t t = 0; t < taps; t++)
-                dw[(k * s->c + c) * taps + t] = d.partial[(k * taps + t) * s->c + c];
-    fnn_free(workspace);
-    return FNN_OK;
-}
+#include "conv_bf16_weight.inc.h"
 
 static int conv_bf16_bwd_w(const fnn_conv_shape *s, const float *dy, const float *x, float *dw)
 {

@@ -18,9 +18,8 @@ def is_autocast_enabled() -> bool:
 class autocast(ContextDecorator):
     """Context manager and decorator under which layers multiply in bfloat16, where that pays.
 
-    Matrix products (`matmul`, `linear`) and dense two-dimensional convolutions with at least 16 channels on either
-    side, other than 3×3 ones of stride 1, round their operands x and w to bfloat16 (8 bits of mantissa, to nearest,
-    ties to even) and compute
+    Matrix products (`matmul`, `linear`) and dense convolutions of one or two dimensions with at least 16 channels on
+    either side round their operands x and w to bfloat16 (8 bits of mantissa, to nearest, ties to even) and compute
 
         y = sum of round(x) round(w) + bias,
 
@@ -30,7 +29,8 @@ class autocast(ContextDecorator):
 
     Unlike PyTorch's, whose semantics are kept otherwise, it returns float32 rather than bfloat16 tensors. It is
     faster where the processor multiplies bfloat16 (`fastnn.backends.bf16.units()`: AMX, AVX512-BF16); elsewhere
-    it computes the same, more slowly than float32. It nests, and holds for the thread that entered it.
+    it computes the same, more slowly than float32. Without AMX, 3×3 convolutions of stride 1 stay in float32, where
+    Winograd's algorithm is faster. It nests, and holds for the thread that entered it.
 
     Args:
         dtype: "bfloat16", the only one.

@@ -82,12 +82,17 @@ SHAPES = (
 
 
 BF16_SHAPES = (
-    # 1×1, stride 2.
+    # 1×1, stride 2, 3×3, 5×5.
     Shape(128, 64, 16, 128, kernel=1, padding=0),
     Shape(128, 32, 32, 64, kernel=1, padding=0),
     Shape(128, 256, 8, 256, kernel=1, padding=0),
     Shape(128, 32, 32, 64, stride=2),
     Shape(128, 16, 32, 32, stride=2),
+    Shape(128, 16, 32, 16),
+    Shape(128, 32, 16, 32),
+    Shape(128, 64, 8, 64),
+    Shape(128, 64, 32, 64),
+    Shape(128, 32, 16, 32, kernel=5, padding=2),
 )
 """Shapes that are measured under `autocast` too; PyTorch's contender then has bfloat16 tensors."""
 
