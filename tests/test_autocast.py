@@ -162,6 +162,18 @@ def test_epilogues_follow_the_products(unit: str, k: int, kernel: int, stride: i
     assert _C.conv_prepare(x, w, plain, *where) is None
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_transposed_convolution(unit: str) -> None:
+    """Forward is the data gradient of a convolution, and so on."""
+    backends.bf16.unit = unit
+    x, w = normal(2, 32, 5, 5), normal(32, 16, 2, 2, seed=1)
+    dy = normal(2, 16, 10, 10, seed=2)
+    y, dx, dw = run(lambda *tensors: F.conv_transpose2d(*tensors, stride=2), (x, w), dy)
+    assert_close(y, reference.conv_bwd_x(rounded(x), rounded(w), dy.shape, 2), 128)
+    assert_close(dx, reference.conv_fwd(rounded(dy), rounded(w), None, 2), 64)
+    assert_close(dw, reference.conv_bwd_w(rounded(x), rounded(dy), w.shape, 2), 50)
+
+
 def test_the_error_is_bfloat16s() -> None:
     """Two operands, each off by up to 2⁻⁹ to 2⁻⁸: together a relative 2.3e-3 or so."""
     x, w = normal(256, 512), normal(128, 512, seed=1)

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .. import _C, backends
+from .. import _C
 from ..autograd import Array, Tensor
-from ..autograd.mode import MODE
 from ..nn import Module
 from ..nn.mode import evaluation_mode
+from ..ops.conv import conv_algorithm
 from .build import Layout, build, lay_out
 from .fuse import fuse
 from .graph import BatchNorm, Conv, Graph, Unsupported
@@ -93,7 +93,7 @@ class Compiled:
 
     def _entry(self, inputs: Sequence[Any]) -> _Replay | str:
         try:
-            key = (_C.level(), _algorithm(), *[_key(each.data) for each in inputs])
+            key = (_C.level(), conv_algorithm(), *[_key(each.data) for each in inputs])
         except AttributeError:
             return "an input is not a Tensor"
         if not _C.same_members(self._members):
@@ -109,11 +109,6 @@ class Compiled:
                         del self._entries[next(iter(self._entries))]
                     self._entries[key] = entry
         return entry
-
-
-def _algorithm() -> int:
-    """How convolutions are to be computed at present, as `ops.conv` has it."""
-    return backends.conv.code or (_C.CONV_BF16 if MODE.bfloat16 else 0)
 
 
 def _key(array: Array) -> Key:
@@ -170,7 +165,7 @@ class _Replay:
     def __init__(self, graph: Graph, trace: Trace) -> None:
         self.graph = graph
         self.layout: Layout = lay_out(graph)
-        self.algorithm = _algorithm()
+        self.algorithm = conv_algorithm()
         self.sources = _sources(graph)
         self.state: tuple[State, _C.Program] = self._built()
         self.rebuild = _rebuilder(trace.outcome)

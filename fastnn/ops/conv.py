@@ -32,6 +32,11 @@ def conv_output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, 
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
+def conv_algorithm() -> int:
+    """Code of the algorithm by which convolutions are computed at present: the one chosen, autocast's, or the rule."""
+    return backends.conv.code or (_C.CONV_BF16 if MODE.bfloat16 else 0)
+
+
 def _triple(name: str, parameter: str, value: Ints, dims: int, least: int, missing: int) -> _Triple:
     """An int for every axis, or one per axis, as three, those of missing axes in front."""
     values = (value,) * dims if isinstance(value, int | np.integer) else tuple(value)
@@ -135,7 +140,7 @@ def _conv(
     x = input if batched else input[None]
     _check(name, dims, x, weight, bias, groups)
     g = Geometry(name, x.shape, weight.shape, stride, padding, dilation, groups)
-    algorithm = backends.conv.code or (_C.CONV_BF16 if MODE.bfloat16 else 0)
+    algorithm = conv_algorithm()
     last = to_nhwc(x)
     images = last.reshape(last.shape[0], *(1,) * (3 - dims), *last.shape[1:])
     filters = np.ascontiguousarray(weight).reshape(g.weight_shape)

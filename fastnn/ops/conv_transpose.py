@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _C, backends
+from .. import _C
 from ..autograd import Array, Backward, Grads, Needs, op
-from .conv import Ints, _Triple, _triple
+from .conv import Ints, _Triple, _triple, conv_algorithm
 from .layout import from_nhwc, to_nhwc
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_transpose_output_size"]
@@ -112,7 +112,7 @@ def _conv_transpose(
     x = input if batched else input[None]
     _check(name, dims, x, weight, bias, groups)
     p = _plan(name, x.shape, weight.shape, stride, padding, output_padding, dilation)
-    algorithm = backends.conv.code
+    algorithm = conv_algorithm()
     last = to_nhwc(x)
     images = last.reshape(last.shape[0], *(1,) * (3 - dims), *last.shape[1:])
     filters = np.ascontiguousarray(weight).reshape(p.weight_shape)
