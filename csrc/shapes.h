@@ -106,6 +106,45 @@ typedef struct {
     bool antialias; /* a window that shrinks is averaged, not just sampled */
 } fnn_augment_shape;
 
+/* One row of an image (h, w, pixel) seen through an affine map: pixel j < out_w shows the point (x + j dx, y + j dy),
+ * fixed-point numbers with FNN_AFFINE_BITS bits of fraction. */
+#define FNN_AFFINE_BITS 32
+typedef struct {
+    int64_t h, w, pixel, out_w;
+    int64_t x, y, dx, dy;
+    bool bilinear;
+} fnn_affine_row;
+
+/* x (n, h, w) -> y (n, out_h, out_w), in pixels of `pixel` bytes. Row (a, b, c, d, e, f) of an image's matrix: the
+ * point (u, v) of y shows the point (a u + b v + c, d u + e v + f) of x; the centre of pixel (i, j) is (i + 1/2, j +
+ * 1/2). */
+typedef struct {
+    int64_t n, h, w, pixel, out_h, out_w;
+    bool bilinear;
+} fnn_affine_shape;
+
+/* Colours: steps that an image goes through, a row of doubles each, the kind and then its numbers: a matrix (3, 4) of
+ * the new red, green and blue by the old ones and 1; the factor of the contrast; the turn of the hue. */
+#define FNN_COLOR_RUN 512 /* pixels that are worked on together */
+enum { FNN_COLOR_NONE, FNN_COLOR_MATRIX, FNN_COLOR_CONTRAST, FNN_COLOR_HUE };
+enum { FNN_COLOR_COLUMNS = 13 };
+
+/* A filter (kernel[0], kernel[1]) over images (n, h, w, c) that continue as `padding` says. Row i of the weights is the
+ * filter of image i or, if it is separable, its column and then its row. */
+typedef struct {
+    int64_t n, h, w, c, kernel[2];
+    bool separable;
+    int padding;
+} fnn_filter_shape;
+
+/* Noise in images (n, h, w, c): inside the box of each image, x (or 0, if it is replaced) + mean + sigma noise, limited
+ * to low .. high; x outside. */
+typedef struct {
+    int64_t n, h, w, c;
+    bool replace;
+    double low, high;
+} fnn_noise_shape;
+
 /* One parameter of an optimiser: n elements of its weights, gradient and states, all in one memory order. Spans lie
  * one after the other in a sequence that is cut into blocks; `start` is where this one begins there, a multiple of
  * FNN_SPAN_ALIGN, so that cuts fall between whole vectors. For gradient clipping w is the gradient to change. */

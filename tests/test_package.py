@@ -313,7 +313,7 @@ def python_sources() -> Iterator[tuple[str, str]]:
 
 MAY_IMPORT_THE_BINDING = {
     "fastnn/backends.py", "fastnn/cpu.py", "fastnn/memory.py", "fastnn/random.py",
-    "fastnn/data/gather.py", "fastnn/transforms/fused.py",
+    "fastnn/data/gather.py", "fastnn/transforms/fused.py", "fastnn/transforms/pixels.py",
     "fastnn/inference/build.py", "fastnn/inference/compiled.py",
 }  # fmt: skip
 

@@ -22,6 +22,9 @@
 #include "optim_adam.inc.h"
 #include "optim_pass.inc.h"
 #include "augment.inc.h"
+#include "augment_affine.inc.h"
+#include "augment_color.inc.h"
+#include "augment_filter.inc.h"
 
 /* `real` is a macro of this unit; the table's type spells it out for both. */
 #undef real

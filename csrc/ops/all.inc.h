@@ -36,4 +36,8 @@ static inline int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a,
 #include "optim.inc.h"
 #include "optim_adam.inc.h"
 #include "augment.inc.h"
+#include "augment_affine.inc.h"
+#include "augment_color.inc.h"
+#include "augment_filter.inc.h"
+#include "augment_noise.inc.h"
 #include "program.inc.h"

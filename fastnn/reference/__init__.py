@@ -25,6 +25,7 @@ Example:
 from . import (
     activation,
     augment,
+    augment_pixels,
     bfloat16,
     conv,
     dropout,
@@ -42,6 +43,7 @@ from . import (
 __all__ = [
     "activation",
     "augment",
+    "augment_pixels",
     "bfloat16",
     "conv",
     "dropout",

@@ -17,29 +17,58 @@ Example:
     ((64, 32, 32, 3), 'float32')
 """
 
+from .affine import Affine, RandomAffine, RandomRotation, RandomStretch
 from .base import Transform
+from .color import ColorJitter, Grayscale, RandomGrayscale, RandomPCAColor
 from .compose import Compose
 from .convert import Normalize, ToFloat
 from .erase import Cutout, RandomErasing
-from .geometry import CenterCrop, Pad, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
+from .filters import Filter, GaussianBlur, GaussianNoise, RandomAdjustSharpness
+from .geometry import AlternatingFlip, CenterCrop, Pad, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
+from .mix import CutMix, Mixture, MixUp
 from .presets import AUGMENTATIONS, augmentation, from_description
+from .randaugment import RandAugment, RandomApply
 from .resize import RandomResizedCrop, Resize
+from .values import RandomAutocontrast, RandomEqualize, RandomInvert, RandomPosterize, RandomSolarize
 from .views import ComposeViews, FiveCrop, FlipViews, TenCrop, TranslateViews, Views
 
 __all__ = [
     "AUGMENTATIONS",
+    "Affine",
+    "AlternatingFlip",
     "CenterCrop",
+    "ColorJitter",
     "Compose",
     "ComposeViews",
+    "CutMix",
     "Cutout",
+    "Filter",
     "FiveCrop",
     "FlipViews",
+    "GaussianBlur",
+    "GaussianNoise",
+    "Grayscale",
+    "MixUp",
+    "Mixture",
     "Normalize",
     "Pad",
+    "RandAugment",
+    "RandomAdjustSharpness",
+    "RandomAffine",
+    "RandomApply",
+    "RandomAutocontrast",
     "RandomCrop",
+    "RandomEqualize",
     "RandomErasing",
+    "RandomGrayscale",
     "RandomHorizontalFlip",
+    "RandomInvert",
+    "RandomPCAColor",
+    "RandomPosterize",
     "RandomResizedCrop",
+    "RandomRotation",
+    "RandomSolarize",
+    "RandomStretch",
     "RandomVerticalFlip",
     "Resize",
     "TenCrop",

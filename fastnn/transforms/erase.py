@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastnn.transforms import pixels
 from fastnn.transforms.base import (
     Array,
     Fusible,
@@ -90,15 +91,7 @@ class RandomErasing(Fusible):
             return super().apply(batch, params)
         if checked_batch("RandomErasing", batch).dtype != np.float32:
             raise ValueError("RandomErasing: value='random' needs float32 images; put it after Normalize")
-        from fastnn.random import SampleGenerator
-
-        out, channels = batch.copy(), batch.shape[3]
-        for image, box, seed in zip(out, params["boxes"], params["noise"], strict=True):
-            top, left, height, width = box
-            count = int(height * width * channels)
-            noise = SampleGenerator(int(seed), 0, np.arange(count)).normal()
-            image[top : top + height, left : left + width] = noise.reshape(height, width, channels)
-        return out
+        return pixels.noise(batch, params["noise"], 0.0, 1.0, (-np.inf, np.inf), params["boxes"])
 
 
 class Cutout(Fusible):

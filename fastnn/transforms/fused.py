@@ -203,3 +203,8 @@ def pixel(fill: Fill, channels: int, dtype: np.dtype[Any]) -> Array:
     if dtype == np.uint8 and not np.all((values >= 0) & (values <= 255) & (values == np.rint(values))):
         raise ValueError(f"transforms: expected fill values from 0 to 255 for uint8 images, got {fill!r}")
     return np.broadcast_to(values, (channels,)).astype(dtype)
+
+
+def checked_fill(fill: Fill) -> Fill:
+    """`fill` as a number or a tuple of them."""
+    return fill if isinstance(fill, int | float) else tuple(fill)

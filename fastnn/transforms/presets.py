@@ -5,32 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastnn.transforms import affine, color, compose, convert, erase, filters, geometry, randaugment, resize, values
 from fastnn.transforms.base import Transform, checked_size
 from fastnn.transforms.compose import Compose
-from fastnn.transforms.convert import Normalize, ToFloat
-from fastnn.transforms.erase import Cutout, RandomErasing
-from fastnn.transforms.geometry import CenterCrop, Pad, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
-from fastnn.transforms.resize import RandomResizedCrop, Resize
+from fastnn.transforms.convert import Normalize
+from fastnn.transforms.erase import Cutout
+from fastnn.transforms.geometry import RandomCrop, RandomHorizontalFlip
 
 AUGMENTATIONS = ("none", "flip", "crop", "standard", "cutout")
 """Names that `augmentation` knows."""
 
+_MODULES = (affine, color, compose, convert, erase, filters, geometry, randaugment, resize, values)
 _KNOWN: dict[str, type[Transform]] = {
-    kind.__name__: kind
-    for kind in (
-        CenterCrop,
-        Compose,
-        Cutout,
-        Normalize,
-        Pad,
-        RandomCrop,
-        RandomErasing,
-        RandomHorizontalFlip,
-        RandomResizedCrop,
-        RandomVerticalFlip,
-        Resize,
-        ToFloat,
-    )
+    name: kind
+    for module in _MODULES
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, Transform) and kind.__module__ == module.__name__
+    if not name.startswith("_")
 }
 
 
@@ -101,8 +92,8 @@ def from_description(description: Mapping[str, Any]) -> Transform:
     name = arguments.pop("name", None)
     if name not in _KNOWN:
         raise ValueError(f"from_description: expected one of {sorted(_KNOWN)} under 'name', got {name!r}")
-    if name == "Compose":
-        arguments["transforms"] = [from_description(entry) for entry in arguments.get("transforms", ())]
+    if "transforms" in arguments:
+        arguments["transforms"] = [from_description(entry) for entry in arguments["transforms"]]
     try:
         return _KNOWN[name](**arguments)
     except TypeError as error:
