@@ -25,6 +25,8 @@ typedef struct {
 } direct_plan;
 
 #define DIRECT_BAND_REALS 65536 /* of a padded band of input rows: stays in the second-level cache */
+#define DIRECT_FEW_TASKS 4      /* at least as many, where a small batch has rows enough */
+#define DIRECT_FEW_ROWS 4       /* of output in a band, at least */
 
 static void direct_cut(direct_plan *d)
 {
@@ -34,6 +36,8 @@ static void direct_cut(direct_plan *d)
     d->copies = d->pad_x != 0 || d->row_pixels > d->iw;
     d->row = (d->copies ? d->row_pixels : d->iw) * d->ic;
     int64_t rows = max_int(DIRECT_BAND_REALS / max_int(d->row, 1) - d->r, 0) / d->stride_y + 1;
+    if (d->n < DIRECT_FEW_TASKS)
+        rows = min_int(rows, max_int(ceil_div(d->oh * d->n, DIRECT_FEW_TASKS), DIRECT_FEW_ROWS));
     d->bands = ceil_div(d->oh, min_int(rows, d->oh));
     d->band = ceil_div(d->oh, d->bands);
     d->scratch_reals = d->copies ? ((d->band - 1) * d->stride_y + d->r) * d->row : 0;
@@ -111,7 +115,13 @@ static void direct_task(void *context, int64_t index, int thread)
     }
 }
 
-static void direct_run(direct_plan *d, int width) { fnn_parallel_dynamic(d->n * d->bands, width, direct_task, d); }
+static void direct_run(direct_plan *d, int width)
+{
+    if (d->n < DIRECT_FEW_TASKS) /* a thread then has the part of the image that it wrote in the layer before */
+        fnn_parallel(d->n * d->bands, width, direct_task, d);
+    else
+        fnn_parallel_dynamic(d->n * d->bands, width, direct_task, d);
+}
 
 static int64_t direct_packed_reals(const direct_plan *d) { return d->panels * d->width * d->r * d->s * d->ic; }
 

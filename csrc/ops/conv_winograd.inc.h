@@ -7,6 +7,8 @@
 #define WINO_STEP (FNN_WINO_TILES + 1)
 #define WINO_STREAM_BYTES 12000000 /* an output larger than this is written past the caches, half of it if */
 #define WINO_LARGE_FILTERS 16384   /* there are more than so many filters, which need the cache themselves */
+#define WINO_FEW_TASKS 4           /* at least as many, where a small batch allows it: blocks of fewer tiles, */
+#define WINO_FEW_TILES 8           /* but not of fewer than so many; then panels are shared out as well */
 
 /* A 3x3 correlation of `in` (n, ih, iw, c) giving `out` (n, oh, ow, k). */
 typedef struct {
@@ -17,6 +19,7 @@ typedef struct {
     bool stream; /* the output goes past the caches */
     /* derived */
     int64_t tiles_y, tiles_x, tiles, blocks, width, panels, v_reals, scratch_reals;
+    int64_t run, runs, group, groups; /* of a task: tiles, and panels of k */
     real *scratch;
 } wino_plan;
 
@@ -30,6 +33,12 @@ static void wino_cut(wino_plan *p)
     p->panels = ceil_div(p->k, p->width);
     p->v_reals = p->blocks * 36 * WINO_STEP * K->lanes;
     p->scratch_reals = p->v_reals + 36 * WINO_STEP * p->width;
+    int64_t even = round_up(ceil_div(p->tiles, WINO_FEW_TASKS), 4);
+    p->run = min_int(max_int(even, WINO_FEW_TILES), FNN_WINO_TILES);
+    p->runs = ceil_div(p->tiles, p->run);
+    p->groups = min_int(ceil_div(WINO_FEW_TASKS, max_int(p->runs, 1)), p->panels);
+    p->group = ceil_div(p->panels, p->groups);
+    p->groups = ceil_div(p->panels, p->group);
 }
 
 /* Where tile t lies: its image and the first output row and pixel. */
@@ -57,23 +66,34 @@ static fnn_ahead wino_ahead(const wino_plan *p, int64_t first, int64_t count, co
     return (fnn_ahead){(const char *)(stack + begin * row), lines, ceil_div(lines, calls)};
 }
 
+/* The activation of channels [from, to) of a tile of `rows` x `pixels` outputs. */
+static void wino_activate(const wino_plan *p, real *tile, int64_t rows, int64_t pixels, int64_t from, int64_t to)
+{
+    if (p->groups == 1)
+        epilogue_activate(&p->e, rows, pixels * p->k, p->ow * p->k, tile);
+    else
+        for (int64_t i = 0; i < rows; i++)
+            epilogue_activate(&p->e, pixels, to - from, p->k, tile + i * p->ow * p->k + from);
+}
+
 static void wino_task(void *context, int64_t index, int thread)
 {
     const wino_plan *p = context;
     real *v = p->scratch + thread * p->scratch_reals, *m = v + p->v_reals;
-    int64_t first = index * FNN_WINO_TILES, count = min_int(FNN_WINO_TILES, p->tiles - first), y, x;
+    int64_t first = index % p->runs * p->run, count = min_int(p->run, p->tiles - first), y, x;
+    int64_t first_panel = index / p->runs * p->group, last_panel = min_int(first_panel + p->group, p->panels);
     for (int64_t t = 0; t < count; t++) {
         int64_t n = wino_place(p, first + t, &y, &x);
         K->wino_input(p->in + n * p->ih * p->iw * p->c, p->ih, p->iw, p->c, y - p->pad_y, x - p->pad_x, p->c,
                       v + t * K->lanes);
     }
     int64_t tiles_a_call = p->width == K->lanes ? K->gemm_tile_rows * K->gemm_tile_vectors : K->gemm_tile_rows;
-    int64_t calls = 36 * ceil_div(FNN_WINO_TILES, tiles_a_call), row = p->ow * p->k;
-    fnn_ahead ahead[2] = {wino_ahead(p, first + FNN_WINO_TILES, FNN_WINO_TILES, p->in, p->ih, p->iw * p->c, p->pad_y,
-                                     2 - p->pad_y, calls * p->panels)};
+    int64_t calls = 36 * ceil_div(p->run, tiles_a_call), row = p->ow * p->k;
+    fnn_ahead ahead[2] = {
+        wino_ahead(p, first + p->run, p->run, p->in, p->ih, p->iw * p->c, p->pad_y, 2 - p->pad_y, calls * p->group)};
     if (!p->stream) /* this block's outputs arrive during the first panel's products */
         ahead[1] = wino_ahead(p, first, count, p->out, p->oh, row, 0, 0, calls);
-    for (int64_t panel = 0; panel < p->panels; panel++) {
+    for (int64_t panel = first_panel; panel < last_panel; panel++) {
         int64_t k0 = panel * p->width;
         K->wino_products(p->blocks, count, v, p->u + panel * p->blocks * 36 * K->lanes * p->width, p->width, m, ahead);
         for (int64_t t = 0; t < count; t++) {
@@ -87,8 +107,8 @@ static void wino_task(void *context, int64_t index, int thread)
     if (p->e.activation)
         for (int64_t t = 0; t < count; t++) {
             int64_t n = wino_place(p, first + t, &y, &x);
-            epilogue_activate(&p->e, min_int(4, p->oh - y), min_int(4, p->ow - x) * p->k, p->ow * p->k,
-                              p->out + ((n * p->oh + y) * p->ow + x) * p->k);
+            wino_activate(p, p->out + ((n * p->oh + y) * p->ow + x) * p->k, min_int(4, p->oh - y),
+                          min_int(4, p->ow - x), first_panel * p->width, min_int(last_panel * p->width, p->k));
         }
 }
 
@@ -146,12 +166,15 @@ static bool wino_streams(const wino_plan *p)
 static int wino_run(wino_plan *p)
 {
     p->stream = wino_streams(p);
-    int64_t tasks = ceil_div(p->tiles, FNN_WINO_TILES);
+    int64_t tasks = p->runs * p->groups;
     int width = fnn_parallel_width(tasks, wino_work(p));
     p->scratch = fnn_alloc(sizeof(real) * (size_t)(width * p->scratch_reals));
     if (!p->scratch)
         return FNN_NO_MEMORY;
-    fnn_parallel_dynamic(tasks, width, wino_task, p);
+    if (tasks <= WINO_FEW_TASKS) /* a thread then has the part of the image that it wrote in the layer before */
+        fnn_parallel(tasks, width, wino_task, p);
+    else
+        fnn_parallel_dynamic(tasks, width, wino_task, p);
     fnn_free(p->scratch);
     return FNN_OK;
 }
