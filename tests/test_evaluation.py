@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sys
 from functools import partial
 
 import numpy as np
@@ -18,8 +19,10 @@ from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.model_selection import learning_curve as sklearn_learning_curve
 from sklearn.naive_bayes import GaussianNB
 
-from fastnn import models, optim
+import fastnn
+from fastnn import models, nn, optim
 from fastnn.data import Digits, Subset
+from fastnn.diagnose import hessian_spectrum, sharpness
 from fastnn.evaluation import (
     accuracy,
     bias_variance,
@@ -416,6 +419,37 @@ def test_networks_learn_through_all_of_it():
     curve = learning_curve(learner, data, test, (60, 600), repeats=1)
     assert curve.test[1, 0] > curve.test[0, 0] + 0.1
     assert learner_bias_variance(learner, data, test, models=2, loss="cross-entropy").variance > 0
+
+
+def test_the_guides_example_runs(capsys):
+    from tests.process import ROOT
+
+    example = (ROOT / "docs" / "diagnosis.md").read_text().split("```python\n")[1].split("```")[0]
+    exec(compile(example, "docs/diagnosis.md", "exec"), {"__name__": "__main__"})
+    said = capsys.readouterr().out
+    assert "accuracy 0.9" in said
+    assert "Linear" in said
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    """Without SciPy or scikit-learn, one line that says which extra brings it."""
+    for module in ("scipy", "scipy.optimize", "scipy.sparse.linalg", "sklearn"):
+        monkeypatch.setitem(sys.modules, module, None)
+    p, y = draws(rows=10)
+    batches = [(fastnn.ones(2, 3), fastnn.ones(2, 1))]
+    calls = {
+        "scipy": [
+            lambda: bootstrap_interval(y),
+            lambda: fit_temperature(p, y),
+            lambda: hessian_spectrum(nn.Linear(3, 1), batches, nn.MSELoss()),
+            lambda: sharpness(nn.Linear(3, 1), batches, nn.MSELoss()),
+        ],
+        "sklearn": [lambda: k_fold(Digits()), lambda: split(Digits())],
+    }
+    for extra, functions in calls.items():
+        for call in functions:
+            with pytest.raises(ImportError, match=rf"needs .*: pip install fastnn\[{extra}\]$"):
+                call()
 
 
 def test_everything_draws_and_turns_into_json(tmp_path):
