@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..autograd import Tensor
 from .files import append_line, write_lines
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Callback:
     def on_epoch_start(self, trainer: Trainer) -> None:
         """Before the first step of an epoch, or of the rest of an interrupted one."""
 
+    def on_step_start(self, trainer: Trainer) -> None:
+        """Before the forward pass of a step."""
+
+    def on_gradients(self, trainer: Trainer) -> None:
+        """After the backward pass: the gradients may be looked at and changed, before `clip_norm` clips them."""
+
     def on_step_end(self, trainer: Trainer, result: StepResult) -> None:
         """After every step of the optimiser and the schedule."""
 
@@ -68,6 +75,13 @@ class Callback:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What resuming needs beside that, as Tensors by name."""
+        return {}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave, if it gave anything."""
 
 
 def check_mode(owner: str, mode: str) -> None:
@@ -97,13 +111,15 @@ def improved(value: float, best: float | None, mode: str, min_delta: float = 0.0
 
 
 class EarlyStopping(Callback):
-    """Stops when a metric has not improved for a number of epochs.
+    """Stops when a metric has not improved for a number of epochs, and goes back to the weights of the best one.
 
     Args:
         monitor: name of the metric in the epoch's record.
         mode: "max" if larger is better, "min" if smaller is.
         patience: epochs without improvement after which training stops, >= 1.
         min_delta: the least change that counts as an improvement.
+        restore_best: at the end of the training give the network the parameters and buffers of the best epoch, whether
+            it was stopped or not. The optimiser stays as it is.
 
     Raises:
         ValueError: for another mode, patience below 1, or while training, a metric that is not recorded.
@@ -115,18 +131,23 @@ class EarlyStopping(Callback):
         mode: Literal["min", "max"] = "max",
         patience: int = 5,
         min_delta: float = 0.0,
+        restore_best: bool = True,
     ) -> None:
         check_mode("EarlyStopping", mode)
         if patience < 1:
             raise ValueError(f"EarlyStopping: expected patience >= 1, got {patience}")
         self.monitor, self.mode, self.patience, self.min_delta = monitor, mode, patience, min_delta
+        self.restore_best = restore_best
         self.best: float | None = None
         self.bad_epochs = 0
+        self._weights: dict[str, Tensor] = {}
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         value = monitored("EarlyStopping", record, self.monitor)
         if improved(value, self.best, self.mode, self.min_delta):
             self.best, self.bad_epochs = value, 0
+            if self.restore_best:
+                self._weights = {name: Tensor(t.data.copy()) for name, t in trainer.model.state_dict().items()}
             return
         self.bad_epochs += 1
         if self.bad_epochs >= self.patience:
@@ -137,6 +158,16 @@ class EarlyStopping(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best, self.bad_epochs = state["best"], state["bad_epochs"]
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self._weights:
+            trainer.model.load_state_dict(self._weights)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return dict(self._weights)
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        self._weights = {name: Tensor(tensor.data.copy()) for name, tensor in tensors.items()}
 
 
 class MetricsWriter(Callback):

@@ -1,9 +1,10 @@
 """Checkpoints: folders that appear whole or not at all.
 
-A checkpoint is a folder of three files:
+A checkpoint is a folder of these files:
 
     model.safetensors       parameters and buffers under their own names, readable by any safetensors reader
     optimizer.safetensors   state and hyperparameters of the optimiser
+    callbacks.safetensors   what callbacks keep beside JSON values, such as averaged weights; only if they do
     training.json           counters, schedule, generators, loader, callbacks, history, configuration, versions
 
 The first two depend on the training alone, never on clocks, so equal trainings give equal bytes. A folder is
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["MODEL_FILE", "Checkpoints", "read_checkpoint", "write_checkpoint"]
 
 MODEL_FILE, OPTIMIZER_FILE, TRAINING_FILE = "model.safetensors", "optimizer.safetensors", "training.json"
+CALLBACKS_FILE = "callbacks.safetensors"
 _PART = ".part"
 
 
@@ -62,7 +64,9 @@ def write_checkpoint(root: str | Path, name: str, state: Mapping[str, Any], link
         part.mkdir()
         save(state["model"], part / MODEL_FILE)
         save(state["optimizer"], part / OPTIMIZER_FILE)
-        rest = {key: value for key, value in state.items() if key not in ("model", "optimizer")}
+        if state.get("callbacks"):
+            save(state["callbacks"], part / CALLBACKS_FILE)
+        rest = {key: value for key, value in state.items() if key not in ("model", "optimizer", "callbacks")}
         write_json(part / TRAINING_FILE, rest, strict=False)
         part.replace(folder)
         _flush(root)
@@ -83,7 +87,7 @@ def read_checkpoint(folder: str | Path, *, optimizer: bool = True) -> dict[str, 
         optimizer: whether to read the optimiser's state too.
 
     Returns:
-        "model", "optimizer" (if wanted), "training" and the further entries.
+        "model", "optimizer" (if wanted, and "callbacks" if they kept Tensors), "training" and the further entries.
 
     Raises:
         FileNotFoundError: if there is no such checkpoint.
@@ -95,6 +99,8 @@ def read_checkpoint(folder: str | Path, *, optimizer: bool = True) -> dict[str, 
     state["model"] = load(folder / MODEL_FILE)
     if optimizer:
         state["optimizer"] = load(folder / OPTIMIZER_FILE)
+        if (folder / CALLBACKS_FILE).exists():
+            state["callbacks"] = load(folder / CALLBACKS_FILE)
     return state
 
 

@@ -7,7 +7,8 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 import numpy.typing as npt
 
@@ -25,6 +26,14 @@ __all__ = ["DivergedError", "Trainer"]
 
 class DivergedError(ArithmeticError):
     """The loss became infinite or NaN: the learning rate is too high, or an input is not finite."""
+
+
+class _Pass(NamedTuple):
+    """One batch through the network."""
+
+    output: npt.NDArray[Any]
+    target: npt.NDArray[Any]
+    loss: float
 
 
 class Trainer:
@@ -46,6 +55,8 @@ class Trainer:
         eval_loss: the loss of the evaluation; by default `loss`. Use it to train with label smoothing and
             evaluate without.
         clip_norm: the largest norm of the gradients, see `clip_grad_norm_`; None does not clip.
+        accumulate: batches of the loader whose gradients are added up for one step, each weighted by its share of
+            their rows: the gradient is that of all their rows at once.
 
     Attributes:
         epoch: epochs completed.
@@ -80,16 +91,19 @@ class Trainer:
         metrics: Mapping[str, Metric] | None = None,
         eval_loss: Loss | None = None,
         clip_norm: float | None = None,
+        accumulate: int = 1,
     ) -> None:
         if schedule_every not in ("step", "epoch"):
             raise ValueError(f"Trainer: expected schedule_every 'step' or 'epoch', got {schedule_every!r}")
         if clip_norm is not None and not clip_norm > 0:
             raise ValueError(f"Trainer: expected clip_norm > 0 or None, got {clip_norm!r}")
+        if accumulate < 1:
+            raise ValueError(f"Trainer: expected accumulate >= 1, got {accumulate!r}")
         self.model, self.optimizer, self.loss, self.scheduler = model, optimizer, loss, scheduler
         self.callbacks = sorted(callbacks, key=lambda callback: callback.runs_last)
         self.schedule_every = schedule_every
         self.eval_loss = loss if eval_loss is None else eval_loss
-        self.clip_norm = clip_norm
+        self.clip_norm, self.accumulate = clip_norm, accumulate
         self.epoch = 0
         self.epochs = 0
         self.step = 0
@@ -160,41 +174,53 @@ class Trainer:
         # A generator is closed at once, not when it is collected, so that an error leaves no thread behind.
         with closing(iterator) if hasattr(iterator, "close") else nullcontext():
             start = time.perf_counter()
-            for x, y in iterator:
+            while batches := list(islice(iterator, self.accumulate)):
                 lr = self.lr
-                output, loss = self._train_step(x, y)
+                passes = self._train_step(batches)
                 self._seconds += time.perf_counter() - start
-                self._note(output, y, loss, lr)
+                self._note(passes, lr)
                 start = time.perf_counter()
 
-    def _train_step(self, x: Tensor, y: Tensor) -> tuple[npt.NDArray[Any], float]:
-        """One step of the optimiser; returns the network's output and the loss before it."""
+    def _train_step(self, batches: Sequence[tuple[Tensor, ...]]) -> list[_Pass]:
+        """One step of the optimiser; returns what the network gave for each batch before it."""
+        for callback in self.callbacks:
+            callback.on_step_start(self)
         self.optimizer.zero_grad()
-        output = self.model(x)
-        loss = self.loss(output, y)
-        value = float(loss.item())
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"training diverged: the loss is {value} at step {self.step + 1} (epoch {self.epoch + 1}, "
-                f"learning rate {self.lr:g}); a lower learning rate may help"
-            )
-        loss.backward()
+        passes = []
+        rows = sum(len(y.data) for _, y in batches)
+        for x, y in batches:
+            output = self.model(x)
+            loss = self.loss(output, y)
+            value = float(loss.item())
+            if not math.isfinite(value):
+                raise DivergedError(
+                    f"training diverged: the loss is {value} at step {self.step + 1} (epoch {self.epoch + 1}, "
+                    f"learning rate {self.lr:g}); a lower learning rate may help"
+                )
+            (loss if len(batches) == 1 else loss * (len(y.data) / rows)).backward()
+            passes.append(_Pass(output.data, y.data, value))
+        for callback in self.callbacks:
+            callback.on_gradients(self)
         if self.clip_norm is not None:
             clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
         if self.scheduler is not None and self._steps_schedule:
             self.scheduler.step()
-        return output.data, value
+        return passes
 
-    def _note(self, output: npt.NDArray[Any], y: Tensor, loss: float, lr: float) -> None:
+    def _note(self, passes: Sequence[_Pass], lr: float) -> None:
         """Add a step to the sums of the epoch and tell the callbacks."""
         self.step += 1
-        self._batch += 1
+        self._batch += len(passes)
         self._last_lr = lr
-        self._mean.add(loss, len(output))
-        for metric in self._train_metrics.values():
-            metric.update(output, y.data)
-        result = StepResult(self.step, self._batch, loss, lr, len(output))
+        mean = Mean()
+        for each in passes:
+            mean.add(each.loss, len(each.output))
+            self._mean.add(each.loss, len(each.output))
+            for metric in self._train_metrics.values():
+                metric.update(each.output, each.target)
+        loss = passes[0].loss if len(passes) == 1 else mean.value
+        result = StepResult(self.step, self._batch, loss, lr, int(mean.weight))
         for callback in self.callbacks:
             callback.on_step_end(self, result)
 
@@ -249,9 +275,10 @@ class Trainer:
         """All that resuming needs.
 
         Returns:
-            "model" and "optimizer": their state dicts, whose Tensors share memory with them; "training": a dict of
-            JSON values: counters, sums of the present epoch, history, and the states of schedule, random
-            generators, loader and callbacks. Wall-clock times are in "training" alone.
+            "model" and "optimizer": their state dicts, whose Tensors share memory with them; "callbacks": the Tensors
+            that callbacks keep, by callback, if they keep any; "training": a dict of JSON values: counters, sums of
+            the present epoch, history, and the states of schedule, random generators, loader and callbacks.
+            Wall-clock times are in "training" alone.
         """
         loader = self.train_loader
         training = {
@@ -271,11 +298,10 @@ class Trainer:
             "loader": loader.state_dict() if hasattr(loader, "state_dict") else self._loader_state,
             "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks().items()},
         }
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "training": training,
-        }
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "training": training}
+        kept = {name: callback.tensors() for name, callback in self._named_callbacks().items()}
+        kept = {name: tensors for name, tensors in kept.items() if tensors}
+        return {**state, "callbacks": kept} if kept else state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state: the next `fit` continues after the step at which it was taken.
@@ -305,6 +331,8 @@ class Trainer:
         for name, callback in self._named_callbacks().items():
             if name in training["callbacks"]:
                 callback.load_state_dict(training["callbacks"][name])
+            if name in state.get("callbacks", ()):
+                callback.load_tensors(state["callbacks"][name])
         for name, metric in self._train_metrics.items():
             metric.load_state_dict(present["metrics"][name])
         self._mean.load_state_dict(present["loss"])
