@@ -7,7 +7,7 @@ Every examination gives a `fastnn.report.Report`: data, `to_json` and `plot`. Pl
 from .curvature import HessianSpectrum, Sharpness, hessian_spectrum, sharpness
 from .landscape import LossLandscape, LossPath, interpolate_loss, loss_landscape
 from .layers import LayerMonitor, LayerReport, LayerStatistics, layer_statistics
-from .noise import GradientNoise, gradient_noise_scale
+from .noise import NoiseScale, gradient_noise_scale
 from .nonfinite import NonFiniteError, NonFiniteReport, NonFiniteTrace, OperationRange, trace_nonfinite
 from .paths import (
     OptimizerPath,
@@ -24,7 +24,6 @@ from .summary import LayerSummary, Summary, summary
 from .updates import UpdateRatios, UpdateReport
 
 __all__ = [
-    "GradientNoise",
     "HessianSpectrum",
     "LayerMonitor",
     "LayerReport",
@@ -32,6 +31,7 @@ __all__ = [
     "LayerSummary",
     "LossLandscape",
     "LossPath",
+    "NoiseScale",
     "NonFiniteError",
     "NonFiniteReport",
     "NonFiniteTrace",

@@ -13,11 +13,11 @@ from ..autograd import Tensor, grad
 from ..nn.module import Module
 from ..report import Report
 
-__all__ = ["GradientNoise", "gradient_noise_scale"]
+__all__ = ["NoiseScale", "gradient_noise_scale"]
 
 
 @dataclass(frozen=True)
-class GradientNoise(Report):
+class NoiseScale(Report):
     """What `gradient_noise_scale` found.
 
     Attributes:
@@ -50,7 +50,7 @@ class GradientNoise(Report):
 
 def gradient_noise_scale(
     model: Module, batches: Iterable[tuple[Tensor, ...]], loss: Callable[[Tensor, Tensor], Tensor]
-) -> GradientNoise:
+) -> NoiseScale:
     """Estimate the simple noise scale `B = tr Σ / |G|²` from the gradients gᵢ of k batches of b independent rows.
 
     A gradient of b rows has mean G and the expected squared length `|G|² + tr Σ / b`. Taking the batches one by one and
@@ -101,4 +101,4 @@ def gradient_noise_scale(
     squared_norm = (k * together - mean) / (k - 1)
     variance = size * k * (mean - together) / (k - 1)
     scale = variance / squared_norm if squared_norm > 0 else np.inf
-    return GradientNoise(size, k, squared_norm, variance, scale, np.sqrt(squares).tolist())
+    return NoiseScale(size, k, squared_norm, variance, scale, np.sqrt(squares).tolist())
