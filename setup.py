@@ -76,32 +76,39 @@ LIBRARIES = [library("fastnn_core", CORE, THREADS)] + [
 LIBRARIES += [library(f"fastnn_{unit}", [f"csrc/isa/{unit}.c"], flags) for unit, flags in UNITS.items()]
 
 
-def require_toolchain(compiler: list[str]) -> None:
-    """Ends the build with one line if the C compiler or OpenMP is missing."""
+def compiles(compiler: list[str], flags: list[str]) -> bool:
+    """Whether the C compiler makes a program with these flags."""
     with tempfile.TemporaryDirectory() as folder:
         source = os.path.join(folder, "probe.c")
         with open(source, "w") as file:
             file.write("#ifdef _OPENMP\n#include <omp.h>\n#endif\nint main(void) { return 0; }\n")
+        command = [*compiler, *flags, source, "-o", os.path.join(folder, "probe")]
+        try:
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError:
+            return False
 
-        def compiles(flags: list[str]) -> bool:
-            command = [*compiler, *flags, source, "-o", os.path.join(folder, "probe")]
-            try:
-                return subprocess.run(command, capture_output=True, check=False).returncode == 0
-            except OSError:
-                return False
 
-        if not compiles([]):
-            sys.exit(f"fastnn: error: no working C compiler ({compiler[0]!r}); install gcc or clang, or set CC")
-        if OPENMP and not compiles(["-fopenmp"]):
-            sys.exit(
-                f"fastnn: error: {compiler[0]!r} has no OpenMP (-fopenmp); install it (libgomp or libomp), "
-                "or set FASTNN_OPENMP=0 to build single-threaded"
-            )
+def require_toolchain(compiler: list[str]) -> None:
+    """Ends the build with one line if the C compiler or OpenMP is missing."""
+    if not compiles(compiler, []):
+        sys.exit(f"fastnn: error: no working C compiler ({compiler[0]!r}); install gcc or clang, or set CC")
+    if OPENMP and not compiles(compiler, ["-fopenmp"]):
+        sys.exit(
+            f"fastnn: error: {compiler[0]!r} has no OpenMP (-fopenmp); install it (libgomp or libomp), "
+            "or set FASTNN_OPENMP=0 to build single-threaded"
+        )
 
 
 class BuildLibraries(build_clib):
     def build_libraries(self, libraries):  # type: ignore[no-untyped-def]
-        require_toolchain(list(getattr(self.compiler, "compiler", ["cc"])))
+        compiler = list(getattr(self.compiler, "compiler", ["cc"]))
+        require_toolchain(compiler)
+        for name, description in libraries:
+            # Older compilers do not know the newest instructions: those units stay empty.
+            unit = name.removeprefix("fastnn_")
+            if unit in UNITS and not compiles(compiler, UNITS[unit]):
+                description["cflags"] = [flag for flag in description["cflags"] if flag not in UNITS[unit]]
         build = super().build_libraries
         # The units of an instruction set take a compiler ten seconds each; longest first.
         with ThreadPoolExecutor(os.cpu_count()) as pool:

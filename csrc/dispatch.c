@@ -126,7 +126,8 @@ void fnn_set_level(int index)
 int fnn_bf16_count(void)
 {
     int count = 1, all = (int)(sizeof bf16_units / sizeof *bf16_units);
-    while (count < all && strcmp(levels[active].name, "avx512") == 0 && bf16_units[count].supported())
+    while (count < all && strcmp(levels[active].name, "avx512") == 0 && bf16_units[count].kernels->product &&
+           bf16_units[count].supported())
         count++;
     return count;
 }
