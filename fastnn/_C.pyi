@@ -74,11 +74,11 @@ def pool_avg_bwd(
 ) -> None: ...
 
 # norm
-def norm_batch_fwd(
-    x: Reals, residual: Reals | None, w: Reals | None, b: Reals | None, relu: bool, eps: float, y: Reals, mean: Reals,
-    rstd: Reals, running_mean: Reals | None, running_var: Reals | None, momentum: float,
+def norm_batch_stats(
+    x: Reals, eps: float, mean: Reals, rstd: Reals, running_mean: Reals | None, running_var: Reals | None,
+    momentum: float,
 ) -> None: ...  # fmt: skip
-def norm_batch_eval(
+def norm_batch_apply(
     x: Reals, residual: Reals | None, w: Reals | None, b: Reals | None, relu: bool, mean: Reals, rstd: Reals, y: Reals
 ) -> None: ...
 def norm_batch_bwd(

@@ -121,9 +121,9 @@ def test_errors_name_the_operation_and_the_shapes(
 def test_the_binding_refuses_arrays_that_do_not_fit() -> None:
     x, c, short = np.zeros((6, 4), np.float32), np.zeros(4), np.zeros(3)
     with pytest.raises(ValueError, match="rows of 3"):
-        _C.norm_batch_eval(x[:5, :].ravel()[:8].copy(), None, None, None, False, short, short, x)
+        _C.norm_batch_apply(x[:5, :].ravel()[:8].copy(), None, None, None, False, short, short, x)
     with pytest.raises(ValueError, match="y: expected 24 elements"):
-        _C.norm_batch_eval(x, None, None, None, False, c, c, x[:2].copy())
+        _C.norm_batch_apply(x, None, None, None, False, c, c, x[:2].copy())
     with pytest.raises(ValueError, match="y and dz together"):
         _C.norm_batch_bwd(True, x, x, x, None, None, True, c, c, None, None, None, None)
     with pytest.raises(ValueError, match="groups that divide 4"):

@@ -230,27 +230,23 @@ static void norm_batch_table(norm_table t, const real *w, const real *b, const d
         norm_table_forward(t, j, mean[j], rstd[j], w ? (double)w[j] : 1, b ? (double)b[j] : 0);
 }
 
-int DRIVER(norm_batch_fwd)(int64_t rows, int64_t c, const real *x, const real *residual, const real *w, const real *b,
-                           bool relu, double eps, real *y, double *mean, double *rstd, real *running_mean,
-                           real *running_var, double momentum)
+int DRIVER(norm_batch_stats)(int64_t rows, int64_t c, const real *x, double eps, double *mean, double *rstd,
+                             real *running_mean, real *running_var, double momentum)
 {
     if (rows == 0 || c == 0)
         return FNN_OK;
-    norm_batch s = {.cut = norm_cut_of(rows, c), .x = x, .residual = residual, .y = y, .relu = relu};
+    norm_batch s = {.cut = norm_cut_of(rows, c), .x = x};
     void *workspace = norm_batch_workspace(&s, 3);
     if (!workspace)
         return FNN_NO_MEMORY;
     fnn_parallel(s.cut.tasks, norm_width(&s.cut, 1), norm_moments_task, &s);
     norm_add_moments(&s);
     norm_batch_statistics(&s, eps, mean, rstd, running_mean, running_var, momentum);
-    norm_batch_table(s.table, w, b, mean, rstd);
-    norm_table_repeat(s.table, 3);
-    fnn_parallel_backwards(s.cut.tasks, norm_width(&s.cut, residual ? 3 : 2), norm_apply_task, &s);
     fnn_free(workspace);
     return FNN_OK;
 }
 
-int DRIVER(norm_batch_eval)(int64_t rows, int64_t c, const real *x, const real *residual, const real *w, const real *b,
+int DRIVER(norm_batch_apply)(int64_t rows, int64_t c, const real *x, const real *residual, const real *w, const real *b,
                             bool relu, const double *mean, const double *rstd, real *y)
 {
     if (rows == 0 || c == 0)
@@ -261,7 +257,7 @@ int DRIVER(norm_batch_eval)(int64_t rows, int64_t c, const real *x, const real *
         return FNN_NO_MEMORY;
     norm_batch_table(s.table, w, b, mean, rstd);
     norm_table_repeat(s.table, 3);
-    fnn_parallel(s.cut.tasks, norm_width(&s.cut, residual ? 3 : 2), norm_apply_task, &s);
+    fnn_parallel_backwards(s.cut.tasks, norm_width(&s.cut, residual ? 3 : 2), norm_apply_task, &s);
     fnn_free(workspace);
     return FNN_OK;
 }

@@ -33,6 +33,7 @@ Edge: TypeAlias = "Tensor | Node | Output | None"
 Slots: TypeAlias = list[Array | None]
 
 _sequence = count()
+next_sequence = _sequence.__next__
 _ndarray = np.ndarray
 
 

@@ -16,102 +16,23 @@ Whatever the closure captures is what the tape keeps until the backward pass has
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import repeat
-from types import FunctionType
 from typing import Any, overload
 
 import numpy as np
 
 from .dtype import Array
-from .engine import Backward, Edge, Node, Output, Saved
+from .engine import Backward, Node
 from .methods import OPS
 from .mode import MODE
+from .pending import CONSUMERS, Pending, join
+from .record import finish, saved_versions, shares, wrap_output
 from .signature import ARRAY, OPERAND, Signature
 from .tensor import Tensor, wrap
 
 _ndarray = np.ndarray
 _MISSING = object()
-
-
-def captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
-    """The arrays in a closure's cells: by themselves, in tuples and lists, in functions that it calls."""
-    found: list[Array] = []
-    for cell in closure:
-        try:
-            content = cell.cell_contents
-        except ValueError:  # the variable is set later, or was deleted
-            continue
-        if type(content) is _ndarray:
-            found.append(content)
-        elif isinstance(content, tuple | list):
-            found.extend([each for each in content if type(each) is _ndarray])
-        elif nested and type(content) is FunctionType and content.__closure__:
-            found.extend(captured(content.__closure__, False))
-    return found
-
-
-def _saved(closure: Sequence[Any], tensors: Sequence[Any]) -> Saved | None:
-    """Version counters, as they stand now, of the Tensors whose memory the closure captured."""
-    saved: Saved = []
-    for array in captured(closure):
-        for tensor in tensors:
-            if isinstance(tensor, Tensor) and (tensor.data is array or _shares(array, tensor.data)):
-                version = tensor._version[0]
-                saved.append((version, version[0]))
-                break
-    return saved or None
-
-
-def _shares(array: Array, data: Array) -> bool:
-    """Whether an array is the memory of `data` or a view of it, or the other way round."""
-    base = array.base
-    return array is data or data.base is array or (base is not None and (base is data or base is data.base))
-
-
-def _record(signature: Signature, tensors: Sequence[Any], backward: Backward, outputs: Tensor | list[Tensor]) -> None:
-    """Put the operation on the tape."""
-    edges: list[Edge] = [
-        tensor._edge or tensor if isinstance(tensor, Tensor) and tensor.requires_grad else None for tensor in tensors
-    ]
-    if len(edges) < signature.width:
-        edges.extend([None] * (signature.width - len(edges)))
-    closure = backward.__closure__
-    if isinstance(outputs, Tensor):
-        saved = _saved(closure, (*tensors, outputs)) if closure else None
-        outputs._edge = Node(signature.name, backward, edges, saved, outputs.data.shape, outputs.data.dtype)
-        outputs.requires_grad = True
-        return
-    saved = _saved(closure, (*tensors, *outputs)) if closure else None
-    shapes = [output.data.shape for output in outputs]
-    node = Node(signature.name, backward, edges, saved, shapes, [output.data.dtype for output in outputs])
-    for index, output in enumerate(outputs):
-        if output.data.dtype.kind == "f":
-            output._edge = Output(node, index)
-            output.requires_grad = True
-
-
-def _wrap(y: Any, tensors: Sequence[Any]) -> Tensor:
-    """An operation's output as a Tensor; one that is a view of an input shares its version counter."""
-    out = wrap(y if type(y) is _ndarray else np.asarray(y))
-    for tensor in tensors:
-        if isinstance(tensor, Tensor) and (y is tensor.data or (out.data.base is not None and _shares(y, tensor.data))):
-            out._version = tensor._version
-            break
-    return out
-
-
-def _finish(signature: Signature, tensors: Sequence[Any], y: Any, backward: Backward | None, wanted: bool) -> Any:
-    """What an operation returns to its caller: its outputs as Tensors, on the tape if they are to be."""
-    if isinstance(y, tuple):
-        outputs = [_wrap(each, tensors) for each in y]
-        if wanted and backward is not None and MODE.recording:
-            _record(signature, tensors, backward, outputs)
-        return y._make(outputs) if hasattr(y, "_make") else tuple(outputs)
-    out = _wrap(y, tensors)
-    if wanted and backward is not None and MODE.recording:
-        _record(signature, tensors, backward, out)
-    return out
 
 
 class Slot:
@@ -159,14 +80,14 @@ def _general(function: Callable[..., Any], signature: Signature) -> Caller:
             if not kind:
                 arrays.append(value)
             elif isinstance(value, Tensor):
-                arrays.append(value.data)
+                arrays.append(value._array)
                 if value.requires_grad:
                     wanted = True
             else:
                 arrays.append(signature.foreign(value, len(arrays)))
         y, backward = function(*arrays, *args[len(arrays) :], **options)
         tensors = args if variadic else [args[i] for i in positions if i < len(args)]
-        return _finish(signature, tensors, y, backward, wanted)
+        return finish(signature, tensors, y, backward, wanted)
 
     def assign(other: Callable[..., Any]) -> None:
         nonlocal function
@@ -178,22 +99,27 @@ def _general(function: Callable[..., Any], signature: Signature) -> Caller:
 def _unary(function: Callable[..., Any], signature: Signature) -> Caller:
     """`_general` for one leading tensor, with less to do per call."""
     general, assign_general = _general(function, signature)
+    joins = signature.name in CONSUMERS
 
     def call(a: Any = _MISSING, /, *args: Any, **options: Any) -> Any:
+        if joins and type(a) is Pending:
+            joined = join(signature.name, (a, *args), options)
+            if joined is not None:
+                return joined
         if not isinstance(a, Tensor):
             return general(**options) if a is _MISSING else general(a, *args, **options)
-        x = a.data
+        x = a._array
         y, backward = function(x, *args, **options)
         if type(y) is not _ndarray:
             if isinstance(y, tuple):
-                return _finish(signature, (a,), y, backward, a.requires_grad)
+                return finish(signature, (a,), y, backward, a.requires_grad)
             y = np.asarray(y)
         out = wrap(y)
-        if y is x or (y.base is not None and _shares(y, x)):
+        if y is x or (y.base is not None and shares(y, x)):
             out._version = a._version
         if a.requires_grad and backward is not None and MODE.recording:
             closure = backward.__closure__
-            saved = _saved(closure, (a, out)) if closure else None
+            saved = saved_versions(closure, (a, out)) if closure else None
             out._edge = Node(signature.name, backward, (a._edge or a,), saved, y.shape, y.dtype)
             out.requires_grad = True
         return out
@@ -210,15 +136,20 @@ def _binary(function: Callable[..., Any], signature: Signature) -> Caller:
     """`_general` for two leading tensors, with less to do per call."""
     general, assign_general = _general(function, signature)
     scalar = signature.kinds[1] == OPERAND
+    joins = signature.name in CONSUMERS
 
     def call(a: Any = _MISSING, b: Any = _MISSING, /, *args: Any, **options: Any) -> Any:
+        if joins and (type(a) is Pending or type(b) is Pending):
+            joined = join(signature.name, (a, b, *args), options)
+            if joined is not None:
+                return joined
         if not isinstance(a, Tensor) or b is _MISSING:
             given = [each for each in (a, b) if each is not _MISSING]
             return general(*given, *args, **options)
-        x, z = a.data, b
+        x, z = a._array, b
         wanted = a.requires_grad
         if isinstance(b, Tensor):
-            z = b.data
+            z = b._array
             if b.requires_grad:
                 wanted = True
         elif not (scalar and (type(b) is float or type(b) is int)):
@@ -226,12 +157,12 @@ def _binary(function: Callable[..., Any], signature: Signature) -> Caller:
         y, backward = function(x, z, *args, **options)
         if type(y) is not _ndarray:
             if isinstance(y, tuple):
-                return _finish(signature, (a, b), y, backward, wanted)
+                return finish(signature, (a, b), y, backward, wanted)
             y = np.asarray(y)
-        out = wrap(y) if y.base is None and y is not x and y is not z else _wrap(y, (a, b))
+        out = wrap(y) if y.base is None and y is not x and y is not z else wrap_output(y, (a, b))
         if wanted and backward is not None and MODE.recording:
             closure = backward.__closure__
-            saved = _saved(closure, (a, b, out)) if closure else None
+            saved = saved_versions(closure, (a, b, out)) if closure else None
             first = a._edge or a if a.requires_grad else None
             second = b._edge or b if z is not b and b.requires_grad else None
             out._edge = Node(signature.name, backward, (first, second), saved, y.shape, y.dtype)

@@ -40,7 +40,7 @@ class Tensor(TensorConversions):
         tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_edge", "_hooks", "_version", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_edge", "_hooks", "_pending", "_version", "data", "grad", "requires_grad")
     __array_priority__ = 1000  # so that ndarray + Tensor comes to Tensor.__radd__
 
     data: Array
@@ -51,6 +51,12 @@ class Tensor(TensorConversions):
     # they and the nodes that saved the memory share the inner one.
     _version: list[list[int]]
     _hooks: dict[int, Hook] | None
+    # What `pending` keeps here; unset otherwise.
+    _pending: Any
+    # The slots of `data` and `_version` under other names, for operations: they only read, and so need not disturb
+    # what waits to read the same memory; see `pending`.
+    _array: Array
+    _counter: list[list[int]]
 
     def __init__(self, data: npt.ArrayLike, requires_grad: bool = False) -> None:
         array = np.asarray(data)
@@ -70,17 +76,17 @@ class Tensor(TensorConversions):
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each dimension."""
-        return self.data.shape
+        return self._array.shape
 
     @property
     def dtype(self) -> DType:
         """The NumPy dtype of the elements."""
-        return self.data.dtype
+        return self._array.dtype
 
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return self.data.ndim
+        return self._array.ndim
 
     @property
     def device(self) -> str:
@@ -90,17 +96,17 @@ class Tensor(TensorConversions):
     @property
     def nbytes(self) -> int:
         """The bytes that the elements take."""
-        return self.data.nbytes
+        return self._array.nbytes
 
     @property
     def itemsize(self) -> int:
         """The bytes that one element takes."""
-        return self.data.itemsize
+        return self._array.itemsize
 
     @property
     def T(self) -> Tensor:
         """The tensor with its dimensions reversed, a view."""
-        return OPS["permute"](self, tuple(range(self.data.ndim))[::-1])
+        return OPS["permute"](self, tuple(range(self._array.ndim))[::-1])
 
     @property
     def mT(self) -> Tensor:
@@ -109,32 +115,32 @@ class Tensor(TensorConversions):
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of dimension `dim`."""
-        return self.data.shape if dim is None else self.data.shape[dim]
+        return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:
         """The number of dimensions."""
-        return self.data.ndim
+        return self.ndim
 
     def numel(self) -> int:
         """The number of elements."""
-        return self.data.size
+        return self._array.size
 
     def element_size(self) -> int:
         """The bytes that one element takes."""
-        return self.data.itemsize
+        return self._array.itemsize
 
     def stride(self, dim: int | None = None) -> Any:
         """The steps between neighbours along each dimension, or along `dim`, counted in elements."""
-        steps = tuple(step // self.data.itemsize for step in self.data.strides)
+        steps = tuple(step // self._array.itemsize for step in self._array.strides)
         return steps if dim is None else steps[dim]
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in memory in the order of the last dimension first."""
-        return self.data.flags.c_contiguous
+        return self._array.flags.c_contiguous
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a floating one."""
-        return self.data.dtype.kind == "f"
+        return self.dtype.kind == "f"
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -282,6 +288,9 @@ class Tensor(TensorConversions):
     def __repr__(self) -> str:
         return tensor_text(self)
 
+
+for _name, _slot in (("_array", "data"), ("_counter", "_version")):
+    setattr(Tensor, _name, vars(Tensor)[_slot])
 
 _new = object.__new__
 

@@ -1,10 +1,9 @@
 # norm.pxi - batch, group, instance and layer norm. Statistics are float64.
 
 cdef extern from "fnn.h" nogil:
-    int fnn_norm_batch_fwd(int dtype, int64_t rows, int64_t c, const void *x, const void *residual, const void *w,
-                           const void *b, c_bool relu, double eps, void *y, double *mean, double *rstd,
-                           void *running_mean, void *running_var, double momentum)
-    int fnn_norm_batch_eval(int dtype, int64_t rows, int64_t c, const void *x, const void *residual, const void *w,
+    int fnn_norm_batch_stats(int dtype, int64_t rows, int64_t c, const void *x, double eps, double *mean, double *rstd,
+                             void *running_mean, void *running_var, double momentum)
+    int fnn_norm_batch_apply(int dtype, int64_t rows, int64_t c, const void *x, const void *residual, const void *w,
                             const void *b, c_bool relu, const double *mean, const double *rstd, void *y)
     int fnn_norm_batch_bwd(int dtype, int64_t rows, int64_t c, c_bool training, const void *dy, const void *x,
                            const void *y, const void *w, const void *b, c_bool relu, const double *mean,
@@ -39,28 +38,23 @@ cdef inline int64_t norm_rows(cnp.ndarray x, int64_t c) except -1:
     return size // c
 
 
-def norm_batch_fwd(cnp.ndarray x, cnp.ndarray residual, cnp.ndarray w, cnp.ndarray b, bint relu, double eps,
-                   cnp.ndarray y, cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray running_mean,
-                   cnp.ndarray running_var, double momentum):
-    """y = [relu](batch norm of x with its own statistics [+ residual]); x is (rows, c), c the length of `mean`."""
+def norm_batch_stats(cnp.ndarray x, double eps, cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray running_mean,
+                     cnp.ndarray running_var, double momentum):
+    """Mean and inverse deviation of the columns of x (rows, c), c the length of `mean`; running statistics follow."""
     cdef int dtype = real_dtype(x, "x"), status
-    cdef int64_t c = cnp.PyArray_SIZE(mean), size = cnp.PyArray_SIZE(x), rows = norm_rows(x, c)
+    cdef int64_t c = cnp.PyArray_SIZE(mean), rows = norm_rows(x, c)
     cdef const void *xp = source(x, dtype, "x")
-    cdef const void *residual_p = norm_optional(residual, dtype, "residual", size, False)
-    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
-    cdef const void *bp = norm_optional(b, dtype, "bias", c, False)
-    cdef void *yp = target(y, dtype, "y", size)
     cdef double *mean_p = norm_statistic(mean, "mean", c, True)
     cdef double *rstd_p = norm_statistic(rstd, "rstd", c, True)
     cdef void *running_mean_p = norm_optional(running_mean, dtype, "running_mean", c, True)
     cdef void *running_var_p = norm_optional(running_var, dtype, "running_var", c, True)
     with nogil:
-        status = fnn_norm_batch_fwd(dtype, rows, c, xp, residual_p, wp, bp, relu, eps, yp, mean_p, rstd_p,
-                                    running_mean_p, running_var_p, momentum)
+        status = fnn_norm_batch_stats(dtype, rows, c, xp, eps, mean_p, rstd_p, running_mean_p, running_var_p,
+                                      momentum)
     done(status)
 
 
-def norm_batch_eval(cnp.ndarray x, cnp.ndarray residual, cnp.ndarray w, cnp.ndarray b, bint relu,
+def norm_batch_apply(cnp.ndarray x, cnp.ndarray residual, cnp.ndarray w, cnp.ndarray b, bint relu,
                     cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray y):
     """y = [relu](w (x - mean) rstd + b [+ residual])."""
     cdef int dtype = real_dtype(x, "x"), status
@@ -73,14 +67,14 @@ def norm_batch_eval(cnp.ndarray x, cnp.ndarray residual, cnp.ndarray w, cnp.ndar
     cdef const double *rstd_p = norm_statistic(rstd, "rstd", c, False)
     cdef void *yp = target(y, dtype, "y", size)
     with nogil:
-        status = fnn_norm_batch_eval(dtype, rows, c, xp, residual_p, wp, bp, relu, mean_p, rstd_p, yp)
+        status = fnn_norm_batch_apply(dtype, rows, c, xp, residual_p, wp, bp, relu, mean_p, rstd_p, yp)
     done(status)
 
 
 def norm_batch_bwd(bint training, cnp.ndarray dy, cnp.ndarray x, cnp.ndarray y, cnp.ndarray w, cnp.ndarray b,
                    bint relu, cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray dx, cnp.ndarray dz, cnp.ndarray dw,
                    cnp.ndarray db):
-    """Gradients of the two above. With a residual and a ReLU, y is the output and dz takes the residual's gradient;
+    """Gradients of a batch norm. With a residual and a ReLU, y is the output and dz takes the residual's gradient;
     otherwise both are None."""
     cdef int dtype = real_dtype(x, "x"), status
     cdef int64_t c = cnp.PyArray_SIZE(mean), size = cnp.PyArray_SIZE(x), rows = norm_rows(x, c)

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..autograd.tensor import Tensor
-from .fuse import run
 from .module import Module
 from .parameter import Parameter
 
@@ -110,8 +109,6 @@ class _Sequence(Module):
 class Sequential(_Sequence):
     """Modules in a row: each takes what the one before it gives.
 
-    Where a batch norm is followed by a ReLU, both are computed in one pass over memory.
-
     Args:
         args: the modules in order, or one dict that gives each a name.
 
@@ -134,7 +131,9 @@ class Sequential(_Sequence):
                 self.add_module(str(i), each)  # type: ignore[arg-type]
 
     def forward(self, input: Any) -> Any:
-        return run(list(self), input)
+        for _, module in self._items():
+            input = module(input)
+        return input
 
 
 class ModuleList(_Sequence):

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..autograd.tensor import Tensor
-from ..ops.norm import batch_norm_relu
 from . import functional as F
 from .module import Module
 from .parameter import Buffer, Parameter, allocate, real_dtype
@@ -160,17 +159,6 @@ class _BatchNorm(_ChannelNorm):
         mean, var = self.running_mean, self.running_var
         training = self.training or mean is None
         y = F.batch_norm(input, mean, var, self.weight, self.bias, training, self._momentum(), self.eps)
-        self._count()
-        return y
-
-    def forward_relu(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
-        """`relu(self(input) + residual)` in one pass over memory; what containers call for the three."""
-        self._check(input)
-        mean, var = self.running_mean, self.running_var
-        training = self.training or mean is None
-        y = batch_norm_relu(
-            input, mean, var, self.weight, self.bias, training, self._momentum(), self.eps, residual=residual
-        )
         self._count()
         return y
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.tensor import Tensor
-from .activation import ReLU
-from .containers import Sequential
-from .fuse import norm_relu, run
-from .linear import Identity
 from .module import Module
 
 
 class Residual(Module):
     """`activation(body(x) + shortcut(x))`.
-
-    If the body is a `Sequential` that ends with a batch norm and the activation is ReLU, then norm, sum and
-    ReLU are computed in one pass over memory.
 
     Args:
         body: what computes the difference.
@@ -41,9 +34,5 @@ class Residual(Module):
 
     def forward(self, input: Tensor) -> Any:
         skip = input if self.shortcut is None else self.shortcut(input)
-        if type(self.activation) is ReLU and type(self.body) is Sequential and not self.body._hooks:
-            layers = list(self.body)
-            x, last = run(layers[:-1], input), layers[-1] if layers else Identity()
-            return norm_relu(last, x, skip, self.activation)
         y = self.body(input) + skip
         return y if self.activation is None else self.activation(y)

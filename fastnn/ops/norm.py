@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from .. import _C
 from ..autograd import Array, Backward, op
+from ..autograd.dtype import DType
+from ..autograd.pending import Finish, waiting
 from .layout import from_nhwc, to_nhwc
 
 __all__ = ["batch_norm", "batch_norm_relu", "group_norm", "instance_norm", "layer_norm"]
@@ -61,7 +63,50 @@ def _reciprocal_deviation(variance: Array, eps: float) -> Array:
     return np.reciprocal(deviation, out=deviation)
 
 
-def _batch_norm(
+class _Statistics(NamedTuple):
+    """A batch norm whose statistics are known: what is left is `finish`."""
+
+    training: bool
+    x: Array
+    weight: Array | None
+    bias: Array | None
+    scale: Array | None  # weight and bias as they are in the call; the output may be computed later
+    shift: Array | None
+    mean: Array
+    rstd: Array
+
+    def finish(self, residual: Array | None = None, activation: str | None = None) -> tuple[Array, Backward]:
+        """The output, with what follows in the same pass.
+
+        Args:
+            residual: added to the norm's output.
+            activation: "relu" or None, applied after that.
+
+        Returns:
+            the output and its closure, which gives a gradient for each tensor of `batch_norm` and one for the residual,
+            if there is one.
+        """
+        training, x, w, b, scale, shift, mean, rstd = self
+        relu, added = activation == "relu", None if residual is None else to_nhwc(residual)
+        y: Array = _C.empty(x.shape, x.dtype)
+        _C.norm_batch_apply(x, added, scale, shift, relu, mean, rstd, y)
+        output = y if relu and added is not None else None  # the mask of the ReLU; without a residual x gives it
+        summed = added is not None
+
+        def backward(dy: Array, needs: Needs) -> Grads:
+            dx = _C.empty(x.shape, x.dtype) if needs[0] else None
+            dz = None if output is None else _C.empty(x.shape, x.dtype)
+            dw, db = _like(w, needs[3]), _like(b, needs[4])
+            _C.norm_batch_bwd(training, to_nhwc(dy), x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
+            dx_out = None if dx is None else from_nhwc(dx)
+            if not summed:
+                return dx_out, None, None, dw, db
+            return dx_out, None, None, dw, db, dy if dz is None else from_nhwc(dz)
+
+        return from_nhwc(y), backward
+
+
+def _statistics(
     name: str,
     input: Array,
     running_mean: Array | None,
@@ -71,44 +116,42 @@ def _batch_norm(
     training: bool,
     momentum: float,
     eps: float,
-    relu: bool,
-    residual: Array | None,
-) -> tuple[Array, Backward]:
-    """Batch norm with, if asked, a residual and a ReLU behind it; the closure gives six gradients."""
+) -> _Statistics:
+    """The first half of a batch norm: checks, statistics, and in training the running ones brought up to date."""
     _check(name, input, 2, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     shape = input.shape
     if training and input.size == shape[1]:
         raise ValueError(f"{name}: expected more than one value per channel when training, got shape {shape}")
-    if residual is not None and (residual.shape != shape or residual.dtype != input.dtype):
-        raise ValueError(
-            f"{name}: expected a residual like the input, {input.dtype} {shape}, got {residual.dtype} {residual.shape}"
-        )
     x = to_nhwc(input)
-    w, b = _contiguous(weight), _contiguous(bias)
-    added = None if residual is None else to_nhwc(residual)
-    y: Array = _C.empty(x.shape, x.dtype)
     if training:
         mean, rstd = np.zeros(shape[1]), np.zeros(shape[1])  # stay so for an empty batch
-        _C.norm_batch_fwd(x, added, w, b, relu, eps, y, mean, rstd, running_mean, running_var, momentum)
+        _C.norm_batch_stats(x, eps, mean, rstd, running_mean, running_var, momentum)
     else:
         if running_mean is None or running_var is None:
             raise ValueError(f"{name}: expected running_mean and running_var when not training, got None")
         mean, rstd = running_mean.astype(np.float64), _reciprocal_deviation(running_var, eps)
-        _C.norm_batch_eval(x, added, w, b, relu, mean, rstd, y)
-    output = y if added is not None else None  # the mask of the ReLU; without a residual x gives it
-
-    def backward(dy: Array, needs: Needs) -> Grads:
-        dx = _C.empty(x.shape, x.dtype) if needs[0] else None
-        dz = None if output is None else _C.empty(x.shape, x.dtype)
-        dw, db = _like(w, needs[3]), _like(b, needs[4])
-        _C.norm_batch_bwd(training, to_nhwc(dy), x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
-        dx_out = None if dx is None else from_nhwc(dx)
-        dresidual = from_nhwc(dz) if dz is not None and needs[5] else None
-        return dx_out, None, None, dw, db, dresidual
-
-    return from_nhwc(y), backward
+    w, b = _contiguous(weight), _contiguous(bias)
+    return _Statistics(training, x, w, b, w, b, mean, rstd)
 
 
+def _start_batch_norm(
+    input: Array,
+    running_mean: Array | None,
+    running_var: Array | None,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> tuple[tuple[int, ...], DType, Finish]:
+    """What `batch_norm` does in its call; the output waits for an addition or a ReLU."""
+    known = _statistics("batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps)
+    w, b = known.weight, known.bias
+    now = known._replace(scale=None if w is None else w.copy(), shift=None if b is None else b.copy())
+    return input.shape, input.dtype, now.finish
+
+
+@waiting(_start_batch_norm)
 @op
 def batch_norm(
     input: Array,
@@ -148,14 +191,8 @@ def batch_norm(
         >>> batch_norm(np.array([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
         [[-1.0], [1.0]]
     """
-    y, backward = _batch_norm(
-        "batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps, False, None
-    )
-
-    def five(dy: Array, needs: Needs) -> Grads:
-        return tuple(backward(dy, (*needs, False)))[:5]
-
-    return y, five
+    known = _statistics("batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return known.finish()
 
 
 @op
@@ -194,19 +231,15 @@ def batch_norm_relu(
         >>> batch_norm_relu(np.array([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
         [[0.0], [1.0]]
     """
-    return _batch_norm(
-        "batch_norm_relu",
-        input,
-        running_mean,
-        running_var,
-        weight,
-        bias,
-        training,
-        momentum,
-        eps,
-        True,
-        residual,
-    )
+    name, like = "batch_norm_relu", (input.shape, input.dtype)
+    if residual is not None and (residual.shape, residual.dtype) != like:
+        raise ValueError(
+            f"{name}: expected a residual like the input, {input.dtype} {input.shape}, "
+            f"got {residual.dtype} {residual.shape}"
+        )
+    known = _statistics(name, input, running_mean, running_var, weight, bias, training, momentum, eps)
+    y, backward = known.finish(residual, "relu")
+    return y, backward if residual is not None else lambda dy, needs: (*backward(dy, needs), None)
 
 
 @op
@@ -363,10 +396,9 @@ def instance_norm(
         [[[-1.0, 1.0]]]
     """
     if not use_input_stats:
-        y, all_six = _batch_norm(
-            "instance_norm", input, running_mean, running_var, weight, bias, False, momentum, eps, False, None
-        )
-        return y, lambda dy, needs: tuple(all_six(dy, (*needs, False)))[:5]
+        return _statistics(
+            "instance_norm", input, running_mean, running_var, weight, bias, False, momentum, eps
+        ).finish()
     _check(
         "instance_norm",
         input,

@@ -1,0 +1,475 @@
+"""Outputs that wait for what follows them, so that both are computed in one pass over memory.
+
+`relu(batch_norm(x) + skip)` takes three passes over memory if each operation computes its output, and one if they
+know of each other. Therefore an operation with a `start` (see `waiting`) does in its call what can be observed,
+checks and running statistics, and returns a `Pending` Tensor. An operation that follows and has a row in `JOINS`
+joins it; the last one in a row of the table computes everything. Anything else that looks at a pending Tensor makes
+it compute its output, and an ordinary Tensor of it.
+
+Nobody can tell from the results:
+
+* Whoever reads `data`, the version or the place on the tape of a pending Tensor comes to a property. There is no
+  other way to the values, so printing, pickling, hooks, operations, threads and other libraries all force them.
+* What a pending Tensor will read must not change before. It waits only if nothing but its inputs' Tensors leads to
+  their memory, and these become `Watched`: who asks one for its memory, which a change in place begins with,
+  has what waits computed first. Operations only read; they see the memory without that.
+* A pending Tensor that is still there when another operation has joined it may be looked at later. It then gets its
+  own node, and the node of what joined it is moved behind it: hooks and gradients are those of separate operations.
+
+The one thing not seen is a write through a NumPy view of the *other* addend that was taken before the addition, in
+the moment between addition and activation; the tape does not see such writes either.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from _thread import RLock
+from collections.abc import Callable, Sequence
+from sys import getrefcount
+from typing import Any, TypeAlias
+from weakref import ref
+
+import numpy as np
+
+from .dtype import Array, DType
+from .engine import Backward, Edge, Memory, Node, next_sequence
+from .methods import OPS
+from .mode import MODE, enable_grad
+from .record import saved_versions
+from .signature import Signature
+from .tensor import Tensor, wrap
+
+Finish: TypeAlias = Callable[..., tuple[Array, Backward]]
+"""Computes what was started: `finish(**joined) -> (y, backward)`, `joined` being what the consumers contribute."""
+
+Start: TypeAlias = Callable[..., tuple[tuple[int, ...], DType, Finish]]
+"""The first half of an operation, of its arguments: checks and effects. Gives the output's shape and dtype."""
+
+Redo: TypeAlias = Callable[[Tensor], Tensor]
+Follower: TypeAlias = "tuple[Redo, Wait | ref[Node]]"
+
+JOINS = {
+    ("batch_norm", "relu"): "batch_norm_relu",
+    ("batch_norm", "add"): "batch_norm_add",
+    ("batch_norm_add", "relu"): "batch_norm_relu",
+}
+"""(what waits, the operation that follows) -> the name of both in one. One that has rows itself waits in turn."""
+
+
+def _addend(wait: Wait, other: Any, alpha: float = 1) -> dict[str, Any] | None:
+    """What an addition contributes: the other operand, if it is like the output that waits."""
+    if alpha != 1 or not isinstance(other, Tensor):
+        return None
+    array = other._array
+    return {"residual": other} if array.shape == wait.shape and array.dtype is wait.dtype else None
+
+
+def _activation(name: str) -> Callable[..., dict[str, Any]]:
+    return lambda wait, inplace=False: {"activation": name}
+
+
+CONSUMERS: dict[str, Callable[..., dict[str, Any] | None]] = {"add": _addend, "relu": _activation("relu")}
+"""What each operation that can join contributes to `finish`, by keyword; None if with these arguments it cannot."""
+
+_OPEN = {producer for producer, _ in JOINS}
+
+
+class Wait:
+    """An output that is not computed yet.
+
+    Attributes:
+        name: what it is called on the tape.
+        shape: the output's.
+        dtype: the output's.
+        finish: computes it; None once that has happened.
+        given: what has joined, keywords for `finish`; Tensors stand for their arrays.
+        wanted: whether it is recorded, as decided in the call.
+        edges: where the gradient of each input goes.
+        tensors: the inputs, for whose arrays the closure is searched; None where an optional one is missing.
+        versions: their version counters with the values in the call.
+        sequence: the number of its node.
+        output: a weak reference to the pending Tensor; once computed, to its node if there is one.
+        follower: what joined it while it was recorded: how to redo that, and the Wait or node that came of it.
+        lock: held while any of this changes.
+    """
+
+    __slots__ = (
+        "__weakref__", "dtype", "edges", "finish", "follower", "given", "lock", "name", "output", "sequence", "shape",
+        "tensors", "versions", "wanted",
+    )  # fmt: skip
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    finish: Finish | None
+    given: dict[str, Any]
+    wanted: bool
+    edges: list[Edge]
+    tensors: tuple[Tensor | None, ...]
+    versions: list[tuple[list[int], int]]
+    sequence: int
+    output: Callable[[], Any]
+    follower: Follower | None
+    lock: Any
+
+
+def _new_wait(like: Wait | None, name: str, tensors: tuple[Any, ...], wanted: bool) -> Wait:
+    """A Wait for these further inputs after those of `like`, with the versions and edges as they are now."""
+    wait = Wait()
+    wait.name = name
+    wait.wanted = wanted
+    wait.follower = None
+    wait.lock = RLock()
+    wait.tensors, wait.versions, wait.edges = tensors, [], []
+    if wanted:
+        for tensor in tensors:
+            if tensor is None:
+                wait.edges.append(None)
+            else:
+                version = tensor._counter[0]
+                wait.versions.append((version, version[0]))
+                wait.edges.append(tensor._edge or tensor if tensor.requires_grad else None)
+    if like is not None:
+        wait.shape, wait.dtype, wait.finish = like.shape, like.dtype, like.finish
+        wait.tensors = like.tensors + tensors
+        wait.versions = like.versions + wait.versions
+        wait.edges = (like.edges if like.wanted else [None] * len(like.tensors)) + wait.edges
+    return wait
+
+
+class _Unsettled(Tensor):
+    """What Pending and Watched share: copies are made of the Tensor they become."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        _ = self.data
+        return Tensor.__deepcopy__(self, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        _ = self.data
+        return Tensor.__reduce_ex__(self, protocol)
+
+
+class Pending(_Unsettled):
+    """A Tensor whose values have not been computed; being looked at makes an ordinary one of it."""
+
+    __slots__ = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each dimension."""
+        wait = self._pending
+        return wait.shape if type(wait) is Wait else super().shape
+
+    @property
+    def dtype(self) -> DType:
+        """The NumPy dtype of the elements."""
+        wait = self._pending
+        return wait.dtype if type(wait) is Wait else super().dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        """`self + other`, which this Tensor becomes, if it can wait too; else as every Tensor does it."""
+        wait, total = self._pending, join("add", (self, other), {})
+        if type(total) is not Pending:
+            return super().__iadd__(other)
+        self._pending = total._pending
+        self._pending.output = ref(self)
+        self.requires_grad = total.requires_grad
+        wait.follower = None
+        return self
+
+
+class Watched(_Unsettled):
+    """A Tensor whose memory a pending one will read; asking for that memory has the pending one computed."""
+
+    __slots__ = ()
+
+
+def _settling(slot: str, settle: Callable[[Any], None]) -> Any:
+    """A property over a slot of Tensor that settles first."""
+    descriptor = vars(Tensor)[slot]
+    read, write = descriptor.__get__, descriptor.__set__
+
+    def get(self: Tensor) -> Any:
+        settle(self)
+        return read(self)
+
+    def put(self: Tensor, value: Any) -> None:
+        settle(self)
+        write(self, value)
+
+    return property(get, put)
+
+
+def _settle_pending(tensor: Tensor) -> None:
+    wait = tensor._pending
+    if type(wait) is Wait:
+        settle(wait)
+
+
+def _settle_readers(tensor: Tensor) -> None:
+    """Compute what waits to read the memory of `tensor`."""
+    if type(tensor) is Watched:
+        for reader in tensor._pending:
+            wait = reader()
+            if wait is not None:
+                settle(wait)
+        tensor.__class__ = Tensor  # type: ignore[assignment]
+        tensor._pending = None
+
+
+for _slot in ("data", "_version", "_array", "_counter", "_edge"):
+    setattr(Pending, _slot, _settling(_slot, _settle_pending))
+for _slot in ("data", "_version"):
+    setattr(Watched, _slot, _settling(_slot, _settle_readers))
+
+_write_data, _write_edge, _write_version = (vars(Tensor)[slot].__set__ for slot in ("data", "_edge", "_version"))
+_new = object.__new__
+_ndarray = np.ndarray
+
+
+def _pend(wait: Wait, watched: Sequence[Tensor]) -> Tensor:
+    """The pending Tensor of a Wait that reads the memory of `watched`."""
+    tensor = _new(Pending)
+    tensor._pending = wait
+    tensor.requires_grad = wait.wanted
+    tensor.grad = tensor._hooks = None
+    wait.output = ref(tensor)
+    reader = ref(wait)
+    for each in watched:
+        if type(each) is Watched:
+            each._pending = [known for known in each._pending if known() is not None] + [reader]
+        else:
+            each._pending = [reader]
+            each.__class__ = Watched
+    return tensor
+
+
+def _compute(wait: Wait) -> tuple[Array, Backward]:
+    """The output and the closure, with the Tensors that joined given as the arrays they hold."""
+    assert wait.finish is not None
+    joined = {key: each._array if isinstance(each, Tensor) else each for key, each in wait.given.items()}
+    return wait.finish(**joined)
+
+
+def _node(wait: Wait, name: str, y: Array, backward: Backward) -> Node:
+    """The node of a computed output, which saved its inputs as they were in the call."""
+    node = Node(name, backward, wait.edges, None, y.shape, y.dtype)
+    closure = backward.__closure__
+    if closure:
+        node.saved = saved_versions(closure, wait.tensors)
+        if node.saved and any(version[0] != value for version, value in wait.versions):
+            before = {id(version): value for version, value in wait.versions}
+            node.saved = [(version, before.get(id(version), value)) for version, value in node.saved]
+    return node
+
+
+def _become(tensor: Tensor, array: Array, edge: Edge) -> None:
+    """Make an ordinary Tensor of a pending one."""
+    _write_data(tensor, array)
+    _write_edge(tensor, edge)
+    _write_version(tensor, [[0]])
+    tensor._pending = None
+    tensor.__class__ = Tensor
+
+
+def settle(wait: Wait) -> None:
+    """Compute an output that waits; nothing if that has been done."""
+    with wait.lock:
+        if wait.finish is None:
+            return
+        tensor = wait.output()
+        y, backward = _compute(wait)
+        node = None
+        if wait.wanted:
+            node = _node(wait, wait.name, y, backward)
+            node.sequence = wait.sequence
+        follower, wait.follower, wait.finish = wait.follower, None, None
+        if tensor is None:  # only what joined it is left
+            tensor = wrap(y)
+            tensor._edge, tensor.requires_grad = node, wait.wanted
+        else:
+            _become(tensor, y, node)
+        wait.output = _nothing if node is None else ref(node)
+        wait.given, wait.tensors, wait.edges, wait.versions = {}, (), [], []
+        if follower is not None:
+            with enable_grad():
+                _separate(tensor, follower)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _again(name: str, before: Sequence[Any], after: Sequence[Any], options: dict[str, Any]) -> Redo:
+    """The operation that joined, to be done by itself; it does not hold on to the Tensor it joined."""
+    return lambda tensor: OPS[name](*before, tensor, *after, **options)
+
+
+def _separate(tensor: Tensor, follower: Follower | None) -> None:
+    """Put what joined `tensor` while it waited behind it, as if `tensor` had been computed in its call."""
+    nodes = [tensor.grad_fn]
+    while follower is not None:
+        redo, target = follower
+        follower = None
+        if isinstance(target, Wait):
+            with target.lock:
+                heir, follower = target.output(), target.follower
+                if heir is None and follower is None:
+                    return
+                tensor = redo(tensor)
+                node = tensor.grad_fn
+                assert node is not None
+                if isinstance(heir, Node):
+                    _graft(heir, tensor)
+                    nodes.append(heir)
+                else:
+                    node.sequence = target.sequence  # older than its consumers
+                    target.finish = target.follower = None
+                    target.output = ref(node)
+                    if heir is not None:
+                        _become(heir, tensor.data, node)
+                    nodes.append(node)
+        else:
+            node = target()
+            if node is not None:
+                _graft(node, redo(tensor))
+                nodes.append(node)
+    last = nodes[-1]
+    if last is not None and last.backward is None:  # a backward pass has been here: it would have freed them all
+        for node in nodes:
+            if node is not None:
+                node.backward = node.saved = None
+
+
+def _graft(node: Node, tensor: Tensor) -> None:
+    """Let a node that others know do what the node of `tensor` does."""
+    source = tensor.grad_fn
+    assert source is not None
+    if node.backward is not None:
+        node.name, node.backward, node.edges, node.saved = source.name, source.backward, source.edges, source.saved
+
+
+def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """The output of operation `consumer`, one of whose operands is pending, computed with it or pending in turn.
+
+    Returns:
+        None if they cannot be computed together; the consumer then does what it always does.
+    """
+    i = 0 if type(args[0]) is Pending else 1
+    tensor: Tensor = args[i]
+    wait = tensor._pending
+    if type(wait) is not Wait:
+        return None
+    name = JOINS.get((wait.name, consumer))
+    if name is None or tensor.requires_grad is not wait.wanted:
+        return None
+    rest = args[:i] + args[i + 1 :]
+    contribution = CONSUMERS[consumer](wait, *rest, **options)
+    if contribution is None:
+        return None
+    with wait.lock:
+        if wait.finish is None or wait.follower is not None:
+            return None
+        operands = tuple([each for each in rest if isinstance(each, Tensor)])
+        wanted = MODE.recording and (wait.wanted or any(each.requires_grad for each in operands))
+        both = _new_wait(wait, name, operands, wanted)
+        both.given = {**wait.given, **contribution}
+        target: Wait | ref[Node] | None = None
+        if name in _OPEN and all(_private(each) for each in operands):
+            both.sequence = next_sequence()
+            output, target = _pend(both, operands), both
+        else:
+            y, backward = _compute(both)
+            output = wrap(y)
+            if wanted:
+                output._edge = node = _node(both, name, y, backward)
+                output.requires_grad = True
+                target = ref(node)
+        if wanted and wait.wanted and target is not None:
+            wait.follower = _again(consumer, args[:i], args[i + 1 :], options), target
+        return output
+
+
+def _private(tensor: Tensor, alone: bool = False) -> bool:
+    """Whether nothing leads to the memory of `tensor` but Tensors that would notice.
+
+    Args:
+        tensor: an input of what is to wait.
+        alone: also exclude arrays that lie in the same memory, which backward closures may hold.
+    """
+    if type(tensor) is not Tensor and type(tensor) is not Watched:
+        return False
+    # The Tensor's reference and the argument make two; a base is held by the array, by a local name and the argument.
+    if getrefcount(tensor._counter) != 2 or getrefcount(tensor._array) != 2:
+        return False
+    base = tensor._array.base
+    if type(base) is not _ndarray:
+        return base is None or type(base) in Memory.owners
+    return type(base.base) in Memory.owners and (not alone or getrefcount(base) == 3)
+
+
+def _begin(name: str, start: Start, tensors: tuple[Any, ...], rest: tuple[Any, ...], options: Any) -> Tensor | None:
+    """The pending output of an operation, or None if it cannot wait."""
+    first = tensors[0]
+    if not _private(first, alone=True):
+        return None
+    arrays: list[Array | None] = []
+    wanted = False
+    for tensor in tensors:
+        if tensor is None:
+            arrays.append(None)
+        elif isinstance(tensor, Tensor):
+            arrays.append(tensor._array)
+            wanted = wanted or tensor.requires_grad
+        else:
+            return None
+    shape, dtype, finish = start(*arrays, *rest, **options)
+    wait = _new_wait(None, name, tensors, wanted and MODE.recording)
+    wait.shape, wait.dtype, wait.finish, wait.given = shape, dtype, finish, {}
+    wait.sequence = next_sequence()
+    return _pend(wait, (first,))
+
+
+def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Let the output of an operation wait for what follows it; stands above `@op`.
+
+    Args:
+        start: takes what the operation's function takes, and does its first half.
+    """
+
+    def decorate(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        from .op import SLOTS  # `op` asks this module what joins
+
+        function = inspect.unwrap(plain)
+        signature = Signature(function)
+        name, width, keywords = signature.name, signature.width, signature.tensor_names
+        required = function.__code__.co_argcount - len(function.__defaults__ or ())
+        slot = SLOTS[name]
+
+        def call(*args: Any, **options: Any) -> Tensor:
+            if options and not keywords.isdisjoint(options):
+                args, options = signature.positional(args, options)
+            if len(args) >= required and slot.function is function:  # else somebody observes the operation
+                if type(args[0]) is Pending:
+                    joined = join(name, args, options)
+                    if joined is not None:
+                        return joined
+                tensors = args[:width] + (None,) * (width - len(args))
+                output = _begin(name, start, tensors, args[width:], options)
+                if output is not None:
+                    return output
+            return plain(*args, **options)
+
+        functools.update_wrapper(call, plain)
+        OPS[name] = call
+        return call
+
+    return decorate
