@@ -416,6 +416,24 @@ def parameters_changed_before_backward(s: Scene) -> Any:
 
 
 @program
+def output_changed_before_backward(s: Scene) -> Any:
+    z = F.relu(s.bn(s.c) + s.skip)
+    y = s.bn(s.c) + s.skip
+    with fastnn.no_grad():
+        z.zero_()
+    return s.results(z, y)
+
+
+@program
+def output_without_a_mask_changed_before_backward(s: Scene) -> Any:
+    y, z = s.bn(s.c), s.bn(s.c + 1) + s.skip
+    with fastnn.no_grad():
+        y.mul_(2)
+        z.zero_()
+    return s.results(y, z)
+
+
+@program
 def recorded_change_of_the_input(s: Scene) -> Any:
     y = s.bn(s.c)
     s.c *= 2

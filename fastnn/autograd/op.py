@@ -27,7 +27,7 @@ from .engine import Backward, Node
 from .methods import OPS
 from .mode import MODE
 from .pending import CONSUMERS, Pending, join
-from .record import finish, saved_versions, shares, wrap_output
+from .record import finish, saved_versions, shares, versions_of, wrap_output
 from .signature import ARRAY, OPERAND, Signature
 from .tensor import Tensor, wrap
 
@@ -119,7 +119,7 @@ def _unary(function: Callable[..., Any], signature: Signature) -> Caller:
             out._version = a._version
         if a.requires_grad and backward is not None and MODE.recording:
             closure = backward.__closure__
-            saved = saved_versions(closure, (a, out)) if closure else None
+            saved = saved_versions(closure, versions_of((a, out))) if closure else None
             out._edge = Node(signature.name, backward, (a._edge or a,), saved, y.shape, y.dtype)
             out.requires_grad = True
         return out
@@ -162,7 +162,7 @@ def _binary(function: Callable[..., Any], signature: Signature) -> Caller:
         out = wrap(y) if y.base is None and y is not x and y is not z else wrap_output(y, (a, b))
         if wanted and backward is not None and MODE.recording:
             closure = backward.__closure__
-            saved = saved_versions(closure, (a, b, out)) if closure else None
+            saved = saved_versions(closure, versions_of((a, b, out))) if closure else None
             first = a._edge or a if a.requires_grad else None
             second = b._edge or b if z is not b and b.requires_grad else None
             out._edge = Node(signature.name, backward, (first, second), saved, y.shape, y.dtype)

@@ -36,7 +36,7 @@ from .dtype import Array, DType
 from .engine import Backward, Edge, Memory, Node, next_sequence
 from .methods import OPS
 from .mode import MODE, enable_grad
-from .record import saved_versions
+from .record import saved_versions, versions_of
 from .signature import Signature
 from .tensor import Tensor, wrap
 
@@ -75,6 +75,19 @@ CONSUMERS: dict[str, Callable[..., dict[str, Any] | None]] = {"add": _addend, "r
 _OPEN = {producer for producer, _ in JOINS}
 
 
+Versions: TypeAlias = dict[int, tuple[list[int], int]]
+
+
+def _inputs(tensors: tuple[Any, ...], wanted: bool) -> tuple[list[Edge], Versions]:
+    """Where the gradients of these inputs go, and their versions, both as they are now."""
+    if not wanted:
+        return [None] * len(tensors), {}
+    edges: list[Edge] = [
+        None if tensor is None or not tensor.requires_grad else tensor._edge or tensor for tensor in tensors
+    ]
+    return edges, versions_of(tensors)
+
+
 class Wait:
     """An output that is not computed yet.
 
@@ -84,10 +97,10 @@ class Wait:
         dtype: the output's.
         finish: computes it; None once that has happened.
         given: what has joined, keywords for `finish`; Tensors stand for their arrays.
+        tensors: the inputs; None where an optional one is missing.
+        edges: where their gradients go.
+        versions: their version counters and the values in the call, by the id of the array.
         wanted: whether it is recorded, as decided in the call.
-        edges: where the gradient of each input goes.
-        tensors: the inputs, for whose arrays the closure is searched; None where an optional one is missing.
-        versions: their version counters with the values in the call.
         sequence: the number of its node.
         output: a weak reference to the pending Tensor; once computed, to its node if there is one.
         follower: what joined it while it was recorded: how to redo that, and the Wait or node that came of it.
@@ -99,43 +112,32 @@ class Wait:
         "tensors", "versions", "wanted",
     )  # fmt: skip
 
-    name: str
-    shape: tuple[int, ...]
-    dtype: DType
-    finish: Finish | None
-    given: dict[str, Any]
-    wanted: bool
-    edges: list[Edge]
-    tensors: tuple[Tensor | None, ...]
-    versions: list[tuple[list[int], int]]
-    sequence: int
     output: Callable[[], Any]
-    follower: Follower | None
-    lock: Any
 
-
-def _new_wait(like: Wait | None, name: str, tensors: tuple[Any, ...], wanted: bool) -> Wait:
-    """A Wait for these further inputs after those of `like`, with the versions and edges as they are now."""
-    wait = Wait()
-    wait.name = name
-    wait.wanted = wanted
-    wait.follower = None
-    wait.lock = RLock()
-    wait.tensors, wait.versions, wait.edges = tensors, [], []
-    if wanted:
-        for tensor in tensors:
-            if tensor is None:
-                wait.edges.append(None)
-            else:
-                version = tensor._counter[0]
-                wait.versions.append((version, version[0]))
-                wait.edges.append(tensor._edge or tensor if tensor.requires_grad else None)
-    if like is not None:
-        wait.shape, wait.dtype, wait.finish = like.shape, like.dtype, like.finish
-        wait.tensors = like.tensors + tensors
-        wait.versions = like.versions + wait.versions
-        wait.edges = (like.edges if like.wanted else [None] * len(like.tensors)) + wait.edges
-    return wait
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: DType,
+        finish: Finish,
+        given: dict[str, Any],
+        tensors: tuple[Any, ...],
+        edges: list[Edge],
+        versions: Versions,
+        wanted: bool,
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+        self.finish: Finish | None = finish
+        self.given = given
+        self.tensors = tensors
+        self.edges = edges
+        self.versions = versions
+        self.wanted = wanted
+        self.sequence = next_sequence()
+        self.follower: Follower | None = None
+        self.lock = RLock()
 
 
 class _Unsettled(Tensor):
@@ -252,30 +254,28 @@ def _pend(wait: Wait, watched: Sequence[Tensor]) -> Tensor:
     return tensor
 
 
-def _compute(wait: Wait) -> tuple[Array, Backward]:
+def _compute(finish: Finish, given: dict[str, Any]) -> tuple[Array, Backward]:
     """The output and the closure, with the Tensors that joined given as the arrays they hold."""
-    assert wait.finish is not None
-    joined = {key: each._array if isinstance(each, Tensor) else each for key, each in wait.given.items()}
-    return wait.finish(**joined)
+    return finish(**{key: each._array if isinstance(each, Tensor) else each for key, each in given.items()})
 
 
-def _node(wait: Wait, name: str, y: Array, backward: Backward) -> Node:
+def _node(name: str, output: Array, counter: list[int], backward: Backward, edges: list[Edge], known: Versions) -> Node:
     """The node of a computed output, which saved its inputs as they were in the call."""
-    node = Node(name, backward, wait.edges, None, y.shape, y.dtype)
+    node = Node(name, backward, edges, None, output.shape, output.dtype)
     closure = backward.__closure__
     if closure:
-        node.saved = saved_versions(closure, wait.tensors)
-        if node.saved and any(version[0] != value for version, value in wait.versions):
-            before = {id(version): value for version, value in wait.versions}
-            node.saved = [(version, before.get(id(version), value)) for version, value in node.saved]
+        known = {**known, id(output): (counter, 0)}
+        if output.base is not None:
+            known[id(output.base)] = counter, 0
+        node.saved = saved_versions(closure, known)
     return node
 
 
-def _become(tensor: Tensor, array: Array, edge: Edge) -> None:
+def _become(tensor: Tensor, array: Array, edge: Edge, version: list[list[int]]) -> None:
     """Make an ordinary Tensor of a pending one."""
     _write_data(tensor, array)
     _write_edge(tensor, edge)
-    _write_version(tensor, [[0]])
+    _write_version(tensor, version)
     tensor._pending = None
     tensor.__class__ = Tensor
 
@@ -286,19 +286,18 @@ def settle(wait: Wait) -> None:
         if wait.finish is None:
             return
         tensor = wait.output()
-        y, backward = _compute(wait)
-        node = None
+        y, backward = _compute(wait.finish, wait.given)
+        node, version = None, [[0]]
         if wait.wanted:
-            node = _node(wait, wait.name, y, backward)
+            node = _node(wait.name, y, version[0], backward, wait.edges, wait.versions)
             node.sequence = wait.sequence
         follower, wait.follower, wait.finish = wait.follower, None, None
         if tensor is None:  # only what joined it is left
             tensor = wrap(y)
-            tensor._edge, tensor.requires_grad = node, wait.wanted
-        else:
-            _become(tensor, y, node)
+            tensor.requires_grad = wait.wanted
+        _become(tensor, y, node, version)
         wait.output = _nothing if node is None else ref(node)
-        wait.given, wait.tensors, wait.edges, wait.versions = {}, (), [], []
+        wait.given, wait.tensors, wait.edges, wait.versions = {}, (), [], {}
         if follower is not None:
             with enable_grad():
                 _separate(tensor, follower)
@@ -335,7 +334,7 @@ def _separate(tensor: Tensor, follower: Follower | None) -> None:
                     target.finish = target.follower = None
                     target.output = ref(node)
                     if heir is not None:
-                        _become(heir, tensor.data, node)
+                        _become(heir, tensor.data, node, tensor._version)
                     nodes.append(node)
         else:
             node = target()
@@ -380,17 +379,22 @@ def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return None
         operands = tuple([each for each in rest if isinstance(each, Tensor)])
         wanted = MODE.recording and (wait.wanted or any(each.requires_grad for each in operands))
-        both = _new_wait(wait, name, operands, wanted)
-        both.given = {**wait.given, **contribution}
+        edges, versions = wait.edges, wait.versions
+        if operands:
+            further = _inputs(operands, wanted)
+            edges, versions = edges + further[0], {**versions, **further[1]}
+        given = {**wait.given, **contribution}
         target: Wait | ref[Node] | None = None
         if name in _OPEN and all(_private(each) for each in operands):
-            both.sequence = next_sequence()
-            output, target = _pend(both, operands), both
+            target = Wait(
+                name, wait.shape, wait.dtype, wait.finish, given, wait.tensors + operands, edges, versions, wanted
+            )
+            output = _pend(target, operands)
         else:
-            y, backward = _compute(both)
+            y, backward = _compute(wait.finish, given)
             output = wrap(y)
             if wanted:
-                output._edge = node = _node(both, name, y, backward)
+                output._edge = node = _node(name, y, output._version[0], backward, edges, versions)
                 output.requires_grad = True
                 target = ref(node)
         if wanted and wait.wanted and target is not None:
@@ -432,10 +436,8 @@ def _begin(name: str, start: Start, tensors: tuple[Any, ...], rest: tuple[Any, .
         else:
             return None
     shape, dtype, finish = start(*arrays, *rest, **options)
-    wait = _new_wait(None, name, tensors, wanted and MODE.recording)
-    wait.shape, wait.dtype, wait.finish, wait.given = shape, dtype, finish, {}
-    wait.sequence = next_sequence()
-    return _pend(wait, (first,))
+    wanted = wanted and MODE.recording
+    return _pend(Wait(name, shape, dtype, finish, {}, tensors, *_inputs(tensors, wanted), wanted), (first,))
 
 
 def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
@@ -459,7 +461,7 @@ def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Ten
                 args, options = signature.positional(args, options)
             if len(args) >= required and slot.function is function:  # else somebody observes the operation
                 if type(args[0]) is Pending:
-                    joined = join(name, args, options)
+                    joined: Tensor | None = join(name, args, options)
                     if joined is not None:
                         return joined
                 tensors = args[:width] + (None,) * (width - len(args))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -15,6 +15,8 @@ from .signature import Signature
 from .tensor import Tensor, wrap
 
 _ndarray = np.ndarray
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+_SEQUENCES = (tuple, list)
 
 
 def captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
@@ -25,24 +27,39 @@ def captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
             content = cell.cell_contents
         except ValueError:  # the variable is set later, or was deleted
             continue
-        if type(content) is _ndarray:
+        kind = type(content)
+        if kind is _ndarray:
             found.append(content)
-        elif isinstance(content, tuple | list):
+        elif kind in _PLAIN:
+            continue
+        elif isinstance(content, _SEQUENCES):
             found.extend([each for each in content if type(each) is _ndarray])
-        elif nested and type(content) is FunctionType and content.__closure__:
+        elif nested and kind is FunctionType and content.__closure__:
             found.extend(captured(content.__closure__, False))
     return found
 
 
-def saved_versions(closure: Sequence[Any], tensors: Sequence[Any]) -> Saved | None:
-    """Version counters, as they stand now, of the Tensors whose memory the closure captured."""
+def versions_of(tensors: Iterable[Any]) -> dict[int, tuple[list[int], int]]:
+    """Version counters and their values now, by the id of the array and that of its base; first come, first served."""
+    known: dict[int, tuple[list[int], int]] = {}
+    for tensor in tensors:
+        if isinstance(tensor, Tensor):
+            array, counter = tensor._array, tensor._counter[0]
+            version = counter, counter[0]
+            known.setdefault(id(array), version)
+            base = array.base
+            if base is not None:
+                known.setdefault(id(base), version)
+    return known
+
+
+def saved_versions(closure: Sequence[Any], known: dict[int, tuple[list[int], int]]) -> Saved | None:
+    """The versions of the memory that a closure captured: of arrays, views of them, and what they are views of."""
     saved: Saved = []
     for array in captured(closure):
-        for tensor in tensors:
-            if isinstance(tensor, Tensor) and (tensor._array is array or shares(array, tensor._array)):
-                version = tensor._counter[0]
-                saved.append((version, version[0]))
-                break
+        version = known.get(id(array)) or known.get(id(array.base))
+        if version is not None:
+            saved.append(version)
     return saved or None
 
 
@@ -61,11 +78,11 @@ def record(signature: Signature, tensors: Sequence[Any], backward: Backward, out
         edges.extend([None] * (signature.width - len(edges)))
     closure = backward.__closure__
     if isinstance(outputs, Tensor):
-        saved = saved_versions(closure, (*tensors, outputs)) if closure else None
+        saved = saved_versions(closure, versions_of((*tensors, outputs))) if closure else None
         outputs._edge = Node(signature.name, backward, edges, saved, outputs.data.shape, outputs.data.dtype)
         outputs.requires_grad = True
         return
-    saved = saved_versions(closure, (*tensors, *outputs)) if closure else None
+    saved = saved_versions(closure, versions_of((*tensors, *outputs))) if closure else None
     shapes = [output.data.shape for output in outputs]
     node = Node(signature.name, backward, edges, saved, shapes, [output.data.dtype for output in outputs])
     for index, output in enumerate(outputs):

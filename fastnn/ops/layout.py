@@ -19,6 +19,19 @@ from ..autograd.dtype import Array
 __all__ = ["Order", "dense", "from_nhwc", "from_rows", "gapless", "in_order_of", "memory_axes", "rows", "to_nhwc"]
 
 
+def _channels_last(ndim: int) -> tuple[int, ...]:
+    return 0, *range(2, ndim), 1
+
+
+def _channels_first(ndim: int) -> tuple[int, ...]:
+    return 0, ndim - 1, *range(1, ndim - 1)
+
+
+_KNOWN = 6
+_LAST = [_channels_last(ndim) if ndim > 1 else () for ndim in range(_KNOWN)]
+_FIRST = [_channels_first(ndim) if ndim > 1 else () for ndim in range(_KNOWN)]
+
+
 def to_nhwc(x: Array) -> Array:
     """`x` with its channels last: a view if it lies so in memory, else a copy.
 
@@ -33,13 +46,13 @@ def to_nhwc(x: Array) -> Array:
     """
     if x.ndim < 2:
         raise ValueError(f"to_nhwc: expected shape (N, C, *spatial), got {x.shape}")
-    last = x.transpose(0, *range(2, x.ndim), 1)
+    last = x.transpose(_LAST[x.ndim] if x.ndim < _KNOWN else _channels_last(x.ndim))
     return last if last.flags.c_contiguous else _compact(last)
 
 
 def from_nhwc(y: Array) -> Array:
     """The (N, C, *spatial) view of an (N, *spatial, C) array."""
-    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
+    return y.transpose(_FIRST[y.ndim] if y.ndim < _KNOWN else _channels_first(y.ndim))
 
 
 def rows(x: Array) -> Array:

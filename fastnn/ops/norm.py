@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -28,22 +28,31 @@ Needs: TypeAlias = tuple[bool, ...]
 Grads: TypeAlias = tuple[Array | None, ...]
 
 
-def _check(name: str, input: Array, least_rank: int, **vectors: Array | None) -> None:
-    """Raise unless `input` is floating with enough dimensions and each vector has one value a channel."""
-    if input.dtype.kind != "f" or input.dtype.itemsize < 4:
-        raise TypeError(f"{name}: expected a float32 or float64 input, got {input.dtype}")
-    if input.ndim < least_rank:
-        raise ValueError(f"{name}: expected an input of at least {least_rank} dimensions, got shape {input.shape}")
-    for label, vector in vectors.items():
+_VECTORS = ("running_mean", "running_var", "weight", "bias")
+
+
+def _check(name: str, input: Array, least_rank: int, vectors: tuple[Array | None, ...] = ()) -> None:
+    """Raise unless `input` is floating with enough dimensions and each vector has one value a channel.
+
+    `vectors` are those of `_VECTORS`, or the last ones of them.
+    """
+    dtype, shape = input.dtype, input.shape
+    if dtype.kind != "f" or dtype.itemsize < 4:
+        raise TypeError(f"{name}: expected a float32 or float64 input, got {dtype}")
+    if len(shape) < least_rank:
+        raise ValueError(f"{name}: expected an input of at least {least_rank} dimensions, got shape {shape}")
+    for i, vector in enumerate(vectors):
         if vector is None:
             continue
-        if vector.shape != (input.shape[1],):
+        if vector.shape != shape[1:2]:
             raise ValueError(
-                f"{name}: expected {label} of shape ({input.shape[1]},) for an input of shape {input.shape}, "
+                f"{name}: expected {_VECTORS[i - len(vectors)]} of shape ({shape[1]},) for an input of shape {shape}, "
                 f"got {vector.shape}"
             )
-        if vector.dtype != input.dtype:
-            raise TypeError(f"{name}: expected {label} to be {input.dtype} like the input, got {vector.dtype}")
+        if vector.dtype is not dtype and vector.dtype != dtype:
+            raise TypeError(
+                f"{name}: expected {_VECTORS[i - len(vectors)]} to be {dtype} like the input, got {vector.dtype}"
+            )
 
 
 def _like(vector: Array | None, needed: bool) -> Array | None:
@@ -63,50 +72,7 @@ def _reciprocal_deviation(variance: Array, eps: float) -> Array:
     return np.reciprocal(deviation, out=deviation)
 
 
-class _Statistics(NamedTuple):
-    """A batch norm whose statistics are known: what is left is `finish`."""
-
-    training: bool
-    x: Array
-    weight: Array | None
-    bias: Array | None
-    scale: Array | None  # weight and bias as they are in the call; the output may be computed later
-    shift: Array | None
-    mean: Array
-    rstd: Array
-
-    def finish(self, residual: Array | None = None, activation: str | None = None) -> tuple[Array, Backward]:
-        """The output, with what follows in the same pass.
-
-        Args:
-            residual: added to the norm's output.
-            activation: "relu" or None, applied after that.
-
-        Returns:
-            the output and its closure, which gives a gradient for each tensor of `batch_norm` and one for the residual,
-            if there is one.
-        """
-        training, x, w, b, scale, shift, mean, rstd = self
-        relu, added = activation == "relu", None if residual is None else to_nhwc(residual)
-        y: Array = _C.empty(x.shape, x.dtype)
-        _C.norm_batch_apply(x, added, scale, shift, relu, mean, rstd, y)
-        output = y if relu and added is not None else None  # the mask of the ReLU; without a residual x gives it
-        summed = added is not None
-
-        def backward(dy: Array, needs: Needs) -> Grads:
-            dx = _C.empty(x.shape, x.dtype) if needs[0] else None
-            dz = None if output is None else _C.empty(x.shape, x.dtype)
-            dw, db = _like(w, needs[3]), _like(b, needs[4])
-            _C.norm_batch_bwd(training, to_nhwc(dy), x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
-            dx_out = None if dx is None else from_nhwc(dx)
-            if not summed:
-                return dx_out, None, None, dw, db
-            return dx_out, None, None, dw, db, dy if dz is None else from_nhwc(dz)
-
-        return from_nhwc(y), backward
-
-
-def _statistics(
+def _begin(
     name: str,
     input: Array,
     running_mean: Array | None,
@@ -116,14 +82,21 @@ def _statistics(
     training: bool,
     momentum: float,
     eps: float,
-) -> _Statistics:
-    """The first half of a batch norm: checks, statistics, and in training the running ones brought up to date."""
-    _check(name, input, 2, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    waits: bool = False,
+) -> Finish:
+    """The first half of a batch norm: checks, statistics, and in training the running ones brought up to date.
+
+    Returns:
+        the second half, `finish(residual=None, activation=None)`: the output, with the residual added and after that
+        the activation ("relu") applied in the same pass, and its closure, which gives a gradient for each tensor of
+        `batch_norm` and one for the residual, if there is one. If it `waits`, weight and bias may change before.
+    """
+    _check(name, input, 2, (running_mean, running_var, weight, bias))
     shape = input.shape
-    if training and input.size == shape[1]:
-        raise ValueError(f"{name}: expected more than one value per channel when training, got shape {shape}")
     x = to_nhwc(input)
     if training:
+        if input.size == shape[1]:
+            raise ValueError(f"{name}: expected more than one value per channel when training, got shape {shape}")
         mean, rstd = np.zeros(shape[1]), np.zeros(shape[1])  # stay so for an empty batch
         _C.norm_batch_stats(x, eps, mean, rstd, running_mean, running_var, momentum)
     else:
@@ -131,7 +104,26 @@ def _statistics(
             raise ValueError(f"{name}: expected running_mean and running_var when not training, got None")
         mean, rstd = running_mean.astype(np.float64), _reciprocal_deviation(running_var, eps)
     w, b = _contiguous(weight), _contiguous(bias)
-    return _Statistics(training, x, w, b, w, b, mean, rstd)
+    scale, shift = (None if w is None else w.copy(), None if b is None else b.copy()) if waits else (w, b)
+
+    def finish(residual: Array | None = None, activation: str | None = None) -> tuple[Array, Backward]:
+        relu, added = activation == "relu", None if residual is None else to_nhwc(residual)
+        y: Array = _C.empty(x.shape, x.dtype)
+        _C.norm_batch_apply(x, added, scale, shift, relu, mean, rstd, y)
+        summed = added is not None
+        output = y if relu and summed else None  # the mask of the ReLU; without a residual x gives it
+
+        def backward(dy: Array, needs: Needs) -> Grads:
+            dx = _C.empty(x.shape, x.dtype) if needs[0] else None
+            dz = None if output is None else _C.empty(x.shape, x.dtype)
+            dw, db = _like(w, needs[3]), _like(b, needs[4])
+            _C.norm_batch_bwd(training, to_nhwc(dy), x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
+            grads = (None if dx is None else from_nhwc(dx), None, None, dw, db)
+            return (*grads, dy if dz is None else from_nhwc(dz)) if summed else grads
+
+        return from_nhwc(y), backward
+
+    return finish
 
 
 def _start_batch_norm(
@@ -145,10 +137,8 @@ def _start_batch_norm(
     eps: float = 1e-5,
 ) -> tuple[tuple[int, ...], DType, Finish]:
     """What `batch_norm` does in its call; the output waits for an addition or a ReLU."""
-    known = _statistics("batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps)
-    w, b = known.weight, known.bias
-    now = known._replace(scale=None if w is None else w.copy(), shift=None if b is None else b.copy())
-    return input.shape, input.dtype, now.finish
+    finish = _begin("batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps, True)
+    return input.shape, input.dtype, finish
 
 
 @waiting(_start_batch_norm)
@@ -191,8 +181,7 @@ def batch_norm(
         >>> batch_norm(np.array([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
         [[-1.0], [1.0]]
     """
-    known = _statistics("batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps)
-    return known.finish()
+    return _begin("batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps)()
 
 
 @op
@@ -237,8 +226,8 @@ def batch_norm_relu(
             f"{name}: expected a residual like the input, {input.dtype} {input.shape}, "
             f"got {residual.dtype} {residual.shape}"
         )
-    known = _statistics(name, input, running_mean, running_var, weight, bias, training, momentum, eps)
-    y, backward = known.finish(residual, "relu")
+    finish = _begin(name, input, running_mean, running_var, weight, bias, training, momentum, eps)
+    y, backward = finish(residual, "relu")
     return y, backward if residual is not None else lambda dy, needs: (*backward(dy, needs), None)
 
 
@@ -351,7 +340,7 @@ def group_norm(
         >>> group_norm(np.array([[[1.0], [3.0]]]), 1, eps=0.0).tolist()
         [[[-1.0], [1.0]]]
     """
-    _check("group_norm", input, 2, weight=weight, bias=bias)
+    _check("group_norm", input, 2, (weight, bias))
     shape = input.shape
     if num_groups < 1 or shape[1] % num_groups:
         raise ValueError(f"group_norm: expected num_groups to divide the channels of {shape}, got {num_groups}")
@@ -396,18 +385,8 @@ def instance_norm(
         [[[-1.0, 1.0]]]
     """
     if not use_input_stats:
-        return _statistics(
-            "instance_norm", input, running_mean, running_var, weight, bias, False, momentum, eps
-        ).finish()
-    _check(
-        "instance_norm",
-        input,
-        2,
-        running_mean=running_mean,
-        running_var=running_var,
-        weight=weight,
-        bias=bias,
-    )
+        return _begin("instance_norm", input, running_mean, running_var, weight, bias, False, momentum, eps)()
+    _check("instance_norm", input, 2, (running_mean, running_var, weight, bias))
     positions = prod(input.shape[2:])
     if positions == 1:
         raise ValueError(f"instance_norm: expected more than one spatial element, got shape {input.shape}")
