@@ -20,6 +20,7 @@ import numpy as np
 
 from .dtype import Array, DType
 from .mode import no_grad
+from .saved import Version, check_unchanged
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -28,7 +29,6 @@ Needs: TypeAlias = tuple[bool, ...]
 Grads: TypeAlias = Sequence[Array | None]
 Backward: TypeAlias = Callable[[Any, Needs], Sequence[Array | None]]
 Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
-Saved: TypeAlias = list[tuple[list[int], int]]
 Edge: TypeAlias = "Tensor | Node | Output | None"
 Slots: TypeAlias = list[Array | None]
 
@@ -47,18 +47,18 @@ class Node:
         edges: where each input's gradient goes.
         shapes: the output's shape, or a list of them if the operation has several outputs.
         dtypes: likewise the output's dtype, or a list of them.
-        saved: (version counter, value when saved) of each captured array that a Tensor can change in place.
+        versions: those of the tensors involved, with which the closure must not have captured changed memory.
         hooks: functions to call on the gradient of an output, by output number, before `backward` runs.
     """
 
-    __slots__ = ("__weakref__", "backward", "dtypes", "edges", "hooks", "name", "saved", "sequence", "shapes")
+    __slots__ = ("__weakref__", "backward", "dtypes", "edges", "hooks", "name", "sequence", "shapes", "versions")
 
     def __init__(
         self,
         name: str,
         backward: Backward,
         edges: Sequence[Edge],
-        saved: Saved | None,
+        versions: Sequence[Version],
         shapes: tuple[int, ...] | list[tuple[int, ...]],
         dtypes: DType | list[DType],
     ) -> None:
@@ -66,7 +66,7 @@ class Node:
         self.sequence = next(_sequence)
         self.backward: Backward | None = backward
         self.edges = edges
-        self.saved = saved
+        self.versions = versions
         self.shapes = shapes
         self.dtypes = dtypes
         self.hooks: dict[int, dict[int, Hook]] | None = None
@@ -230,15 +230,11 @@ class _Pass:
                 f"backward through '{node.name}' a second time: what it saved was freed by the first; "
                 "use backward(retain_graph=True) the first time"
             )
-        if node.saved is not None:
-            for version, value in node.saved:
-                if version[0] != value:
-                    raise RuntimeError(
-                        f"backward through '{node.name}': an array it saved was changed in place since "
-                        f"(version {version[0]}, saved at version {value}); change a clone() instead"
-                    )
+        for version in node.versions:
+            if version[0][0] != version[1]:
+                check_unchanged(node.name, closure, node.versions)
         if not self.retain_graph:
-            node.backward = node.saved = None
+            node.backward = None
         edges, name = node.edges, node.name
         needs = tuple([edge is not None for edge in edges])
         if type(node.shapes) is list:

@@ -27,7 +27,7 @@ from .engine import Backward, Node
 from .methods import OPS
 from .mode import MODE
 from .pending import CONSUMERS, Pending, join
-from .record import finish, saved_versions, shares, versions_of, wrap_output
+from .record import finish, shares, versions_of, wrap_output
 from .signature import ARRAY, OPERAND, Signature
 from .tensor import Tensor, wrap
 
@@ -68,14 +68,26 @@ def _general(function: Callable[..., Any], signature: Signature) -> Caller:
     """The caller of an operation with any number of tensors, anywhere among its arguments."""
     name, keywords, kinds = signature.name, signature.tensor_names, signature.kinds
     positions, variadic, limit = signature.positions, signature.variadic, len(signature.kinds)
+    leading, width = signature.leading and not variadic, signature.width
 
     def call(*args: Any, **options: Any) -> Any:
         if options and not keywords.isdisjoint(options):
             args, options = signature.positional(args, options)
         if len(args) > limit and not signature.open:
             raise TypeError(f"{name}: expected at most {limit} positional arguments, got {len(args)}")
-        arrays = []
+        arrays: list[Any] = []
         wanted = False
+        if leading:
+            tensors = args[:width]
+            for value in tensors:
+                if isinstance(value, Tensor):
+                    arrays.append(value._array)
+                    if value.requires_grad:
+                        wanted = True
+                else:
+                    arrays.append(signature.foreign(value, len(arrays)))
+            y, backward = function(*arrays, *args[width:], **options)
+            return finish(signature, tensors, y, backward, wanted)
         for kind, value in zip(repeat(ARRAY) if variadic else kinds, args):
             if not kind:
                 arrays.append(value)
@@ -86,8 +98,8 @@ def _general(function: Callable[..., Any], signature: Signature) -> Caller:
             else:
                 arrays.append(signature.foreign(value, len(arrays)))
         y, backward = function(*arrays, *args[len(arrays) :], **options)
-        tensors = args if variadic else [args[i] for i in positions if i < len(args)]
-        return finish(signature, tensors, y, backward, wanted)
+        given = args if variadic else [args[i] for i in positions if i < len(args)]
+        return finish(signature, given, y, backward, wanted)
 
     def assign(other: Callable[..., Any]) -> None:
         nonlocal function
@@ -118,9 +130,7 @@ def _unary(function: Callable[..., Any], signature: Signature) -> Caller:
         if y is x or (y.base is not None and shares(y, x)):
             out._version = a._version
         if a.requires_grad and backward is not None and MODE.recording:
-            closure = backward.__closure__
-            saved = saved_versions(closure, versions_of((a, out))) if closure else None
-            out._edge = Node(signature.name, backward, (a._edge or a,), saved, y.shape, y.dtype)
+            out._edge = Node(signature.name, backward, (a._edge or a,), versions_of((a, out)), y.shape, y.dtype)
             out.requires_grad = True
         return out
 
@@ -161,11 +171,9 @@ def _binary(function: Callable[..., Any], signature: Signature) -> Caller:
             y = np.asarray(y)
         out = wrap(y) if y.base is None and y is not x and y is not z else wrap_output(y, (a, b))
         if wanted and backward is not None and MODE.recording:
-            closure = backward.__closure__
-            saved = saved_versions(closure, versions_of((a, b, out))) if closure else None
             first = a._edge or a if a.requires_grad else None
             second = b._edge or b if z is not b and b.requires_grad else None
-            out._edge = Node(signature.name, backward, (first, second), saved, y.shape, y.dtype)
+            out._edge = Node(signature.name, backward, (first, second), versions_of((a, b, out)), y.shape, y.dtype)
             out.requires_grad = True
         return out
 

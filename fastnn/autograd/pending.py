@@ -36,7 +36,8 @@ from .dtype import Array, DType
 from .engine import Backward, Edge, Memory, Node, next_sequence
 from .methods import OPS
 from .mode import MODE, enable_grad
-from .record import saved_versions, versions_of
+from .record import versions_of
+from .saved import Version
 from .signature import Signature
 from .tensor import Tensor, wrap
 
@@ -75,13 +76,10 @@ CONSUMERS: dict[str, Callable[..., dict[str, Any] | None]] = {"add": _addend, "r
 _OPEN = {producer for producer, _ in JOINS}
 
 
-Versions: TypeAlias = dict[int, tuple[list[int], int]]
-
-
-def _inputs(tensors: tuple[Any, ...], wanted: bool) -> tuple[list[Edge], Versions]:
+def _inputs(tensors: tuple[Any, ...], wanted: bool) -> tuple[list[Edge], list[Version]]:
     """Where the gradients of these inputs go, and their versions, both as they are now."""
     if not wanted:
-        return [None] * len(tensors), {}
+        return [None] * len(tensors), []
     edges: list[Edge] = [
         None if tensor is None or not tensor.requires_grad else tensor._edge or tensor for tensor in tensors
     ]
@@ -99,7 +97,7 @@ class Wait:
         given: what has joined, keywords for `finish`; Tensors stand for their arrays.
         tensors: the inputs; None where an optional one is missing.
         edges: where their gradients go.
-        versions: their version counters and the values in the call, by the id of the array.
+        versions: their versions in the call.
         wanted: whether it is recorded, as decided in the call.
         sequence: the number of its node.
         output: a weak reference to the pending Tensor; once computed, to its node if there is one.
@@ -123,7 +121,7 @@ class Wait:
         given: dict[str, Any],
         tensors: tuple[Any, ...],
         edges: list[Edge],
-        versions: Versions,
+        versions: list[Version],
         wanted: bool,
     ) -> None:
         self.name = name
@@ -259,18 +257,6 @@ def _compute(finish: Finish, given: dict[str, Any]) -> tuple[Array, Backward]:
     return finish(**{key: each._array if isinstance(each, Tensor) else each for key, each in given.items()})
 
 
-def _node(name: str, output: Array, counter: list[int], backward: Backward, edges: list[Edge], known: Versions) -> Node:
-    """The node of a computed output, which saved its inputs as they were in the call."""
-    node = Node(name, backward, edges, None, output.shape, output.dtype)
-    closure = backward.__closure__
-    if closure:
-        known = {**known, id(output): (counter, 0)}
-        if output.base is not None:
-            known[id(output.base)] = counter, 0
-        node.saved = saved_versions(closure, known)
-    return node
-
-
 def _become(tensor: Tensor, array: Array, edge: Edge, version: list[list[int]]) -> None:
     """Make an ordinary Tensor of a pending one."""
     _write_data(tensor, array)
@@ -289,7 +275,8 @@ def settle(wait: Wait) -> None:
         y, backward = _compute(wait.finish, wait.given)
         node, version = None, [[0]]
         if wait.wanted:
-            node = _node(wait.name, y, version[0], backward, wait.edges, wait.versions)
+            own: Version = version[0], 0, id(y), id(y.base)
+            node = Node(wait.name, backward, wait.edges, [*wait.versions, own], y.shape, y.dtype)
             node.sequence = wait.sequence
         follower, wait.follower, wait.finish = wait.follower, None, None
         if tensor is None:  # only what joined it is left
@@ -297,7 +284,7 @@ def settle(wait: Wait) -> None:
             tensor.requires_grad = wait.wanted
         _become(tensor, y, node, version)
         wait.output = _nothing if node is None else ref(node)
-        wait.given, wait.tensors, wait.edges, wait.versions = {}, (), [], {}
+        wait.given, wait.tensors, wait.edges, wait.versions = {}, (), [], []
         if follower is not None:
             with enable_grad():
                 _separate(tensor, follower)
@@ -345,7 +332,7 @@ def _separate(tensor: Tensor, follower: Follower | None) -> None:
     if last is not None and last.backward is None:  # a backward pass has been here: it would have freed them all
         for node in nodes:
             if node is not None:
-                node.backward = node.saved = None
+                node.backward = None
 
 
 def _graft(node: Node, tensor: Tensor) -> None:
@@ -353,7 +340,8 @@ def _graft(node: Node, tensor: Tensor) -> None:
     source = tensor.grad_fn
     assert source is not None
     if node.backward is not None:
-        node.name, node.backward, node.edges, node.saved = source.name, source.backward, source.edges, source.saved
+        node.name, node.backward = source.name, source.backward
+        node.edges, node.versions = source.edges, source.versions
 
 
 def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -382,7 +370,7 @@ def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         edges, versions = wait.edges, wait.versions
         if operands:
             further = _inputs(operands, wanted)
-            edges, versions = edges + further[0], {**versions, **further[1]}
+            edges, versions = edges + further[0], versions + further[1]
         given = {**wait.given, **contribution}
         target: Wait | ref[Node] | None = None
         if name in _OPEN and all(_private(each) for each in operands):
@@ -394,7 +382,8 @@ def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
             y, backward = _compute(wait.finish, given)
             output = wrap(y)
             if wanted:
-                output._edge = node = _node(name, y, output._version[0], backward, edges, versions)
+                versions = versions + versions_of((output,))
+                output._edge = node = Node(name, backward, edges, versions, y.shape, y.dtype)
                 output.requires_grad = True
                 target = ref(node)
         if wanted and wait.wanted and target is not None:

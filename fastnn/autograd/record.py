@@ -1,72 +1,50 @@
-"""Putting an operation on the tape: its outputs as Tensors, its node, and the versions of the arrays it saved."""
+"""Putting an operation on the tape: its outputs as Tensors, its node, and the versions of the tensors involved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from .dtype import Array
-from .engine import Backward, Edge, Node, Output, Saved
+from .engine import Backward, Edge, Node, Output
 from .mode import MODE
+from .saved import Version
 from .signature import Signature
 from .tensor import Tensor, wrap
 
 _ndarray = np.ndarray
-_PLAIN = frozenset((bool, int, float, str, type(None)))
-_SEQUENCES = (tuple, list)
 
 
-def captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
-    """The arrays in a closure's cells: by themselves, in tuples and lists, in functions that it calls."""
-    found: list[Array] = []
-    for cell in closure:
-        try:
-            content = cell.cell_contents
-        except ValueError:  # the variable is set later, or was deleted
-            continue
-        kind = type(content)
-        if kind is _ndarray:
-            found.append(content)
-        elif kind in _PLAIN:
-            continue
-        elif isinstance(content, _SEQUENCES):
-            found.extend([each for each in content if type(each) is _ndarray])
-        elif nested and kind is FunctionType and content.__closure__:
-            found.extend(captured(content.__closure__, False))
-    return found
-
-
-def versions_of(tensors: Iterable[Any]) -> dict[int, tuple[list[int], int]]:
-    """Version counters and their values now, by the id of the array and that of its base; first come, first served."""
-    known: dict[int, tuple[list[int], int]] = {}
+def versions_of(tensors: Iterable[Any]) -> list[Version]:
+    """The versions of those that are Tensors, as they stand now."""
+    versions: list[Version] = []
     for tensor in tensors:
         if isinstance(tensor, Tensor):
             array, counter = tensor._array, tensor._counter[0]
-            version = counter, counter[0]
-            known.setdefault(id(array), version)
-            base = array.base
-            if base is not None:
-                known.setdefault(id(base), version)
-    return known
-
-
-def saved_versions(closure: Sequence[Any], known: dict[int, tuple[list[int], int]]) -> Saved | None:
-    """The versions of the memory that a closure captured: of arrays, views of them, and what they are views of."""
-    saved: Saved = []
-    for array in captured(closure):
-        version = known.get(id(array)) or known.get(id(array.base))
-        if version is not None:
-            saved.append(version)
-    return saved or None
+            versions.append((counter, counter[0], id(array), id(array.base)))
+    return versions
 
 
 def shares(array: Array, data: Array) -> bool:
     """Whether an array is the memory of `data` or a view of it, or the other way round."""
     base = array.base
     return array is data or data.base is array or (base is not None and (base is data or base is data.base))
+
+
+def wrap_output(y: Any, tensors: Iterable[Any]) -> Tensor:
+    """An operation's output as a Tensor; one that is a view of an input shares its version counter."""
+    y = y if type(y) is _ndarray else np.asarray(y)
+    out = wrap(y)
+    base = y.base
+    for tensor in tensors:
+        if isinstance(tensor, Tensor):
+            data = tensor._array
+            if y is data or (base is not None and (base is data or base is data.base or data.base is y)):
+                out._version = tensor._version
+                break
+    return out
 
 
 def record(signature: Signature, tensors: Sequence[Any], backward: Backward, outputs: Tensor | list[Tensor]) -> None:
@@ -76,30 +54,19 @@ def record(signature: Signature, tensors: Sequence[Any], backward: Backward, out
     ]
     if len(edges) < signature.width:
         edges.extend([None] * (signature.width - len(edges)))
-    closure = backward.__closure__
     if isinstance(outputs, Tensor):
-        saved = saved_versions(closure, versions_of((*tensors, outputs))) if closure else None
-        outputs._edge = Node(signature.name, backward, edges, saved, outputs.data.shape, outputs.data.dtype)
+        versions = versions_of((*tensors, outputs))
+        y = outputs._array
+        outputs._edge = Node(signature.name, backward, edges, versions, y.shape, y.dtype)
         outputs.requires_grad = True
         return
-    saved = saved_versions(closure, versions_of((*tensors, *outputs))) if closure else None
-    shapes = [output.data.shape for output in outputs]
-    node = Node(signature.name, backward, edges, saved, shapes, [output.data.dtype for output in outputs])
+    arrays = [output._array for output in outputs]
+    versions = versions_of((*tensors, *outputs))
+    node = Node(signature.name, backward, edges, versions, [y.shape for y in arrays], [y.dtype for y in arrays])
     for index, output in enumerate(outputs):
-        if output.data.dtype.kind == "f":
+        if arrays[index].dtype.kind == "f":
             output._edge = Output(node, index)
             output.requires_grad = True
-
-
-def wrap_output(y: Any, tensors: Sequence[Any]) -> Tensor:
-    """An operation's output as a Tensor; one that is a view of an input shares its version counter."""
-    y = y if type(y) is _ndarray else np.asarray(y)
-    out = wrap(y)
-    for tensor in tensors:
-        if isinstance(tensor, Tensor) and (y is tensor._array or (y.base is not None and shares(y, tensor._array))):
-            out._version = tensor._version
-            break
-    return out
 
 
 def finish(signature: Signature, tensors: Sequence[Any], y: Any, backward: Backward | None, wanted: bool) -> Any:

@@ -22,7 +22,7 @@ _PLAIN = frozenset((bool, int, float, str, type(None)))
 _SEQUENCES = (tuple, list)
 
 
-def _captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
+def captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
     """The arrays in a closure's cells: by themselves, in tuples and lists, in functions that it calls."""
     found: list[Array] = []
     for cell in closure:
@@ -38,7 +38,7 @@ def _captured(closure: Sequence[Any], nested: bool = True) -> list[Array]:
         elif isinstance(content, _SEQUENCES):
             found.extend([each for each in content if type(each) is _ndarray])
         elif nested and kind is FunctionType and content.__closure__:
-            found.extend(_captured(content.__closure__, False))
+            found.extend(captured(content.__closure__, False))
     return found
 
 
@@ -54,7 +54,7 @@ def check_unchanged(name: str, closure: Callable[..., Any], versions: Sequence[V
         RuntimeError: naming the operation.
     """
     # An array that the closure captured has lived since then, so that its id is nobody else's.
-    held = {id(each) for array in _captured(closure.__closure__ or ()) for each in (array, array.base)}
+    held = {id(each) for array in captured(closure.__closure__ or ()) for each in (array, array.base)}
     held.discard(id(None))
     for counter, value, array, base in versions:
         if counter[0] != value and (array in held or base in held):

@@ -79,6 +79,8 @@ class Signature:
         Raises:
             TypeError: if it is not something this parameter takes.
         """
+        if value is None and not self.variadic and self._optional[i]:
+            return None
         kind = ARRAY if self.variadic else self.kinds[i]
         name = f"tensors[{i}]" if self.variadic else self._names[i]
         if kind == OPERAND and isinstance(value, np.generic):
@@ -89,8 +91,6 @@ class Signature:
             if value.dtype not in SUPPORTED:
                 raise TypeError(f"{self.name}: dtype {value.dtype} of '{name}' is not supported")
             return np.asarray(value)
-        if value is None and not self.variadic and self._optional[i]:
-            return None
         wanted = "a Tensor, an ndarray or a number" if kind == OPERAND else "a Tensor or an ndarray"
         raise TypeError(f"{self.name}: expected '{name}' to be {wanted}, got {type(value).__name__}")
 

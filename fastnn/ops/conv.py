@@ -9,6 +9,7 @@ csrc/ops/conv_bf16.inc.h comes first; the backward pass does as its forward pass
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ from .. import _C, backends
 from ..autograd import Array, Backward, Grads, Needs, op
 from ..autograd.mode import MODE
 from .layout import from_nhwc, to_nhwc
+from .window import hashable
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_output_size"]
 
@@ -101,27 +103,50 @@ class Geometry:
         return total
 
 
-def _check(name: str, dims: int, x: Array, weight: Array, bias: Array | None, groups: int) -> None:
-    if weight.ndim != dims + 2:
-        raise ValueError(f"{name}: expected weight of {dims + 2} dimensions (out, in/groups, taps), got {weight.shape}")
-    if x.ndim != dims + 2:
+def _check_shapes(
+    name: str, dims: int, x: tuple[int, ...], weight: tuple[int, ...], bias: tuple[int, ...] | None, groups: int
+) -> None:
+    if len(weight) != dims + 2:
+        raise ValueError(f"{name}: expected weight of {dims + 2} dimensions (out, in/groups, taps), got {weight}")
+    if len(x) != dims + 2:
         raise ValueError(
-            f"{name}: expected input of {dims + 2} dimensions (N, C, *spatial) or {dims + 1} without N, got {x.shape}"
+            f"{name}: expected input of {dims + 2} dimensions (N, C, *spatial) or {dims + 1} without N, got {x}"
         )
-    if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
-        raise ValueError(f"{name}: expected 'groups' to divide {weight.shape[0]} output channels, got {groups!r}")
-    if x.shape[1] != weight.shape[1] * groups:
+    if not isinstance(groups, int) or groups < 1 or weight[0] % groups:
+        raise ValueError(f"{name}: expected 'groups' to divide {weight[0]} output channels, got {groups!r}")
+    if x[1] != weight[1] * groups:
         raise ValueError(
-            f"{name}: expected input with {weight.shape[1] * groups} channels for weight {weight.shape} and "
-            f"groups={groups}, got {x.shape}"
+            f"{name}: expected input with {weight[1] * groups} channels for weight {weight} and "
+            f"groups={groups}, got {x}"
         )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(f"{name}: expected bias of shape {weight.shape[:1]}, got {bias.shape}")
+    if bias is not None and bias != weight[:1]:
+        raise ValueError(f"{name}: expected bias of shape {weight[:1]}, got {bias}")
+
+
+def _check_dtypes(name: str, x: Array, weight: Array, bias: Array | None) -> None:
+    dtype = x.dtype
     for parameter, operand in (("weight", weight), ("bias", bias)):
-        if operand is not None and operand.dtype != x.dtype:
-            raise TypeError(f"{name}: expected {parameter} of the input's dtype {x.dtype}, got {operand.dtype}")
-    if x.dtype.char not in "fd":
-        raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
+        if operand is not None and operand.dtype is not dtype and operand.dtype != dtype:
+            raise TypeError(f"{name}: expected {parameter} of the input's dtype {dtype}, got {operand.dtype}")
+    if dtype.char not in "fd":
+        raise TypeError(f"{name}: expected float32 or float64, got {dtype}")
+
+
+@lru_cache(maxsize=1024)
+def _geometry(
+    name: str,
+    dims: int,
+    x: tuple[int, ...],
+    weight: tuple[int, ...],
+    bias: tuple[int, ...] | None,
+    stride: Ints,
+    padding: Ints | str,
+    dilation: Ints,
+    groups: int,
+) -> Geometry:
+    """The geometry of shapes and options, all checked; those seen before are remembered."""
+    _check_shapes(name, dims, x, weight, bias, groups)
+    return Geometry(name, x, weight, stride, padding, dilation, groups)
 
 
 def _conv(
@@ -138,8 +163,10 @@ def _conv(
     """The convolution of any dimension, its shape rule and its backward."""
     batched = input.ndim != dims + 1
     x = input if batched else input[None]
-    _check(name, dims, x, weight, bias, groups)
-    g = Geometry(name, x.shape, weight.shape, stride, padding, dilation, groups)
+    b_shape = None if bias is None else bias.shape
+    options = hashable(stride), hashable(padding), hashable(dilation), groups
+    g = _geometry(name, dims, x.shape, weight.shape, b_shape, *options)
+    _check_dtypes(name, x, weight, bias)
     algorithm = conv_algorithm()
     last = to_nhwc(x)
     images = last.reshape(last.shape[0], *(1,) * (3 - dims), *last.shape[1:])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..autograd.op import captured
+from ..autograd.saved import captured
 
 __all__ = ["backward_bytes", "flops", "forward_bytes", "reductions"]
 
