@@ -154,6 +154,18 @@ def sum_in_place_without_recording(s: Scene) -> Any:
 
 
 @program
+def sum_in_place_with_a_leaf(s: Scene) -> Any:
+    y = alias = s.bn(s.c)
+    y += s.r
+    return [*s.results(F.relu(y)), alias.data, y.data, np.array([alias is y, y.requires_grad, y.is_leaf])]
+
+
+@program
+def unknown_options(s: Scene) -> Any:
+    return [F.relu(s.bn(s.c), negative_slope=1)]
+
+
+@program
 def one_argument_by_keyword(s: Scene) -> Any:
     bn = s.bn
     y = F.batch_norm(s.c, bn.running_mean, bn.running_var, weight=bn.weight, training=True, eps=1e-3)

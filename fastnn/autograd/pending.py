@@ -66,8 +66,11 @@ def _addend(wait: Wait, other: Any, alpha: float = 1) -> dict[str, Any] | None:
     return {"residual": other} if array.shape == wait.shape and array.dtype is wait.dtype else None
 
 
-def _activation(name: str) -> Callable[..., dict[str, Any]]:
-    return lambda wait, inplace=False: {"activation": name}
+def _activation(name: str) -> Callable[..., dict[str, Any] | None]:
+    def contribute(wait: Wait, inplace: bool = False, *more: Any, **unknown: Any) -> dict[str, Any] | None:
+        return None if more or unknown else {"activation": name}
+
+    return contribute
 
 
 CONSUMERS: dict[str, Callable[..., dict[str, Any] | None]] = {"add": _addend, "relu": _activation("relu")}
@@ -95,9 +98,8 @@ class Wait:
         dtype: the output's.
         finish: computes it; None once that has happened.
         given: what has joined, keywords for `finish`; Tensors stand for their arrays.
-        tensors: the inputs; None where an optional one is missing.
-        edges: where their gradients go.
-        versions: their versions in the call.
+        edges: where the gradients of its inputs go.
+        versions: those of its inputs in the call.
         wanted: whether it is recorded, as decided in the call.
         sequence: the number of its node.
         output: a weak reference to the pending Tensor; once computed, to its node if there is one.
@@ -107,7 +109,7 @@ class Wait:
 
     __slots__ = (
         "__weakref__", "dtype", "edges", "finish", "follower", "given", "lock", "name", "output", "sequence", "shape",
-        "tensors", "versions", "wanted",
+        "versions", "wanted",
     )  # fmt: skip
 
     output: Callable[[], Any]
@@ -119,7 +121,6 @@ class Wait:
         dtype: DType,
         finish: Finish,
         given: dict[str, Any],
-        tensors: tuple[Any, ...],
         edges: list[Edge],
         versions: list[Version],
         wanted: bool,
@@ -129,7 +130,6 @@ class Wait:
         self.dtype = dtype
         self.finish: Finish | None = finish
         self.given = given
-        self.tensors = tensors
         self.edges = edges
         self.versions = versions
         self.wanted = wanted
@@ -177,12 +177,15 @@ class Pending(_Unsettled):
     def __iadd__(self, other: Any) -> Tensor:
         """`self + other`, which this Tensor becomes, if it can wait too; else as every Tensor does it."""
         wait, total = self._pending, join("add", (self, other), {})
-        if type(total) is not Pending:
+        if total is None:
             return super().__iadd__(other)
-        self._pending = total._pending
-        self._pending.output = ref(self)
-        self.requires_grad = total.requires_grad
         wait.follower = None
+        self.requires_grad = total.requires_grad
+        if type(total) is Pending:
+            self._pending = total._pending
+            self._pending.output = ref(self)
+        else:
+            _become(self, total.data, total._edge, total._version)
         return self
 
 
@@ -284,7 +287,7 @@ def settle(wait: Wait) -> None:
             tensor.requires_grad = wait.wanted
         _become(tensor, y, node, version)
         wait.output = _nothing if node is None else ref(node)
-        wait.given, wait.tensors, wait.edges, wait.versions = {}, (), [], []
+        wait.given, wait.edges, wait.versions = {}, [], []
         if follower is not None:
             with enable_grad():
                 _separate(tensor, follower)
@@ -374,9 +377,7 @@ def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         given = {**wait.given, **contribution}
         target: Wait | ref[Node] | None = None
         if name in _OPEN and all(_private(each) for each in operands):
-            target = Wait(
-                name, wait.shape, wait.dtype, wait.finish, given, wait.tensors + operands, edges, versions, wanted
-            )
+            target = Wait(name, wait.shape, wait.dtype, wait.finish, given, edges, versions, wanted)
             output = _pend(target, operands)
         else:
             y, backward = _compute(wait.finish, given)
@@ -426,7 +427,7 @@ def _begin(name: str, start: Start, tensors: tuple[Any, ...], rest: tuple[Any, .
             return None
     shape, dtype, finish = start(*arrays, *rest, **options)
     wanted = wanted and MODE.recording
-    return _pend(Wait(name, shape, dtype, finish, {}, tensors, *_inputs(tensors, wanted), wanted), (first,))
+    return _pend(Wait(name, shape, dtype, finish, {}, *_inputs(tensors, wanted), wanted), (first,))
 
 
 def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
