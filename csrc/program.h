@@ -32,7 +32,7 @@ typedef struct {
     double a, b, c;
 } fnn_conv_step;
 
-/* Batch norm with given statistics, as norm_batch_eval. */
+/* Batch norm with given statistics, as norm_batch_apply. */
 typedef struct {
     int64_t rows, channels;
     bool relu;

@@ -17,9 +17,9 @@ static int program_conv(const fnn_conv_step *s, const real *x, real *y, void *co
 
 static int program_norm(const fnn_norm_step *s, const real *x, real *y, void *const *slots)
 {
-    return DRIVER(norm_batch_eval)(s->rows, s->channels, x, program_at(slots, s->residual), program_at(slots, s->w),
-                                   program_at(slots, s->b), s->relu, program_at(slots, s->mean),
-                                   program_at(slots, s->rstd), y);
+    return DRIVER(norm_batch_apply)(s->rows, s->channels, x, program_at(slots, s->residual), program_at(slots, s->w),
+                                    program_at(slots, s->b), s->relu, program_at(slots, s->mean),
+                                    program_at(slots, s->rstd), y);
 }
 
 /* ---- copies: a task for every index of the first two axes ---- */

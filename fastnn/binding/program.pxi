@@ -174,7 +174,7 @@ cdef class Program:
         self.count += 1
 
     def norm(self, x, y, int64_t rows, int64_t channels, mean, rstd, w=None, b=None, residual=None, bint relu=False):
-        """norm_batch_eval; mean and rstd are float64."""
+        """norm_batch_apply; mean and rstd are float64."""
         cdef object size = rows * <object>channels
         cdef fnn_step *step = self.next(FNN_STEP_NORM, x, size, y, size)
         cdef fnn_norm_step *s = &step.detail.norm
