@@ -336,6 +336,7 @@ def test_forms_of_the_libraries() -> None:
     names = [form.name for form in steps.forms(["torch", "onnxruntime"], compiled=True)]
     assert names == ["fastnn", "torch eager", "torch channels-last", "torch compiled", "onnxruntime"]
     assert [form.name for form in steps.forms([])] == ["fastnn"]
+    assert [form.name for form in steps.forms(["onnxruntime"], "infer")] == ["fastnn", "fastnn eager", "onnxruntime"]
 
 
 def test_networks_of_the_study() -> None:

@@ -118,7 +118,7 @@ def _run_steps(args: argparse.Namespace) -> int:
     print("\n".join(here.lines()) + "\n", flush=True)
     layout = steps.table(args.what)
     print(f"{layout.head()}\n{layout.rule()}", flush=True)
-    wanted = steps.forms(args.against, compiled=args.compile)
+    wanted = steps.forms(args.against, args.what, compiled=args.compile)
     results = []
     with tqdm(networks, unit="network", leave=False, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
         for network in bar:

@@ -51,9 +51,12 @@ class Form:
         return f"{self.library} {self.variant}".rstrip()
 
 
-def forms(against: Sequence[str], *, compiled: bool = False) -> list[Form]:
-    """fastnn, and the forms of the other libraries; PyTorch's compiled one only if asked for."""
-    found = [Form("fastnn")]
+def forms(against: Sequence[str], mode: str = "train", *, compiled: bool = False) -> list[Form]:
+    """fastnn, and the forms of the other libraries; PyTorch's compiled one only if asked for.
+
+    In inference fastnn is `fastnn.inference.compile`, and its plain network a form of its own.
+    """
+    found = [Form("fastnn"), Form("fastnn", "eager")] if mode == "infer" else [Form("fastnn")]
     if "torch" in against:
         variants = ("eager", "channels-last", "compiled") if compiled else ("eager", "channels-last")
         found += [Form("torch", variant) for variant in variants]
@@ -130,6 +133,7 @@ class Result:
             "forms": {name: self._form(each) for name, each in self.steps.items()},
             "failures": self.failures,
             "torch_form": self.best("torch"),
+            "fastnn_eager_over_fastnn": self.over_fastnn("fastnn eager"),
             "torch_over_fastnn": self.over_fastnn(self.best("torch")),
             "torch_default_over_fastnn": self.over_fastnn("torch eager"),
             "onnxruntime_over_fastnn": self.over_fastnn("onnxruntime"),
@@ -279,6 +283,7 @@ def table(mode: str) -> Table:
         Column("network", 18, text=True),
         Column("ms", 7),
         Column("median", 7),
+        *([Column("eager", 7)] if mode == "infer" else []),
         Column("images/s", 9),
         Column("of peak", 7),
         Column("MB", 5),
@@ -294,13 +299,17 @@ def table(mode: str) -> Table:
 
 
 def cells(result: Result, machine: Machine, mode: str) -> list[str]:
-    """The row of a network; "default/" is PyTorch's eager NCHW form, "differs" the first loss or the output."""
+    """The row of a network.
+
+    "eager" is fastnn without compiling, "default/" PyTorch's eager NCHW form, "differs" the first loss or the output.
+    """
     form = result.best("torch")
-    torch = result.steps[form] if form else None
+    torch, eager = result.steps[form] if form else None, result.steps.get("fastnn eager")
     row = [
         result.network.name,
         milliseconds(result.fastnn.minimum),
         milliseconds(statistics.median(result.fastnn.times)),
+        *([milliseconds(eager.minimum if eager else None)] if mode == "infer" else []),
         f"{result.network.batch / result.fastnn.minimum:,.0f}",
         share(result.peak_share(machine)),
         f"{result.fastnn.peak_bytes / 1e6:.0f}",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn import Tensor, models, nn, optim
+from fastnn import Tensor, inference, models, nn, optim
 
 
 def prepare(task: Mapping[str, Any]) -> Callable[[], float]:
@@ -22,7 +22,9 @@ def prepare(task: Mapping[str, Any]) -> Callable[[], float]:
     model = models.create(task["model"], 10, channels, (height, width))
     with np.load(task["weights"]) as weights:
         model.load_state_dict({name: Tensor(weights[name]) for name in weights.files})
-    return _inference(model, x) if task["mode"] == "infer" else _training(model, x, y, task)
+    if task["mode"] == "infer":
+        return _inference(model, x, compiled=task["form"] != "eager")
+    return _training(model, x, y, task)
 
 
 def _training(model: nn.Module, x: Tensor, y: Tensor, task: Mapping[str, Any]) -> Callable[[], float]:
@@ -40,11 +42,14 @@ def _training(model: nn.Module, x: Tensor, y: Tensor, task: Mapping[str, Any]) -
     return step
 
 
-def _inference(model: nn.Module, x: Tensor) -> Callable[[], float]:
+def _inference(model: nn.Module, x: Tensor, *, compiled: bool) -> Callable[[], float]:
     model.eval()
+    network = inference.compile(model, x) if compiled else model
+    if isinstance(network, inference.Compiled) and network.reason(x) is not None:
+        raise ValueError(f"the network cannot be compiled: {network.reason(x)}")
 
     def step() -> float:
         with fastnn.no_grad():
-            return float(model(x).data[0, 0])
+            return float(network(x).data[0, 0])
 
     return step
