@@ -66,8 +66,7 @@ bool = bool_
 
 _SUBMODULES = {
     "bench", "cli", "data", "diagnose", "ensemble", "evaluation", "inference", "memory", "models", "nn", "optim",
-    "profiler",
-    "reference", "serialization", "train", "transforms",
+    "preprocessing", "profiler", "reference", "serialization", "train", "transforms",
 }  # fmt: skip
 _FUNCTIONS = {"save": "serialization", "load": "serialization"}
 
@@ -83,6 +82,7 @@ if TYPE_CHECKING:
     from . import models as models
     from . import nn as nn
     from . import optim as optim
+    from . import preprocessing as preprocessing
     from . import profiler as profiler
     from . import reference as reference
     from . import serialization as serialization

@@ -32,6 +32,7 @@ from fastnn import (
     models,
     nn,
     optim,
+    preprocessing,
     profiler,
     random,
     reference,
@@ -43,7 +44,7 @@ from tests.process import ROOT, python
 
 PUBLIC = [
     fastnn, nn, F, nn.init, optim, lr_scheduler, data, transforms, train, models, autograd, cpu, memory, random,
-    diagnose, ensemble, evaluation, bench, profiler, reference,
+    diagnose, ensemble, evaluation, bench, preprocessing, profiler, reference,
 ]  # fmt: skip
 MODULES = sorted(
     info.name
@@ -336,6 +337,7 @@ FLOORS = {
     "optim": {"ops", "nn", "data", "transforms", "inference", "train", "models", "diagnose", "cli", "bench"},
     "data": {"autograd", "nn", "optim", "inference", "train", "models", "diagnose", "cli", "bench"},
     "transforms": {"autograd", "nn", "optim", "data", "inference", "train", "models", "diagnose", "cli", "bench"},
+    "preprocessing": {"nn", "optim", "data", "train", "models", "diagnose", "cli", "bench"},
     "models": {"optim", "data", "transforms", "inference", "train", "diagnose", "cli", "bench"},
     "inference": {"optim", "data", "transforms", "train", "models"},
     "train": {"cli", "bench"},
