@@ -123,9 +123,12 @@ def test_landscapes_draw_and_tell(tmp_path):
         found = loss_landscape(model, batches, F.mse_loss, dimensions=dimensions, points=4, span=30.0)
         assert json.loads(found.to_json())["loss"] == found.loss.tolist()
         found.plot(tmp_path / f"{dimensions}.png")
+    model.weight.data[0, 0] = np.nan
+    loss_landscape(model, batches, F.mse_loss, points=3).plot(tmp_path / "nan.png")
+    model.weight.data[0, 0] = 0
     state = model.state_dict()
     interpolate_loss(model, state, state, batches, F.mse_loss, points=2).plot(tmp_path / "line.png")
-    assert len(list(tmp_path.glob("*.png"))) == 3
+    assert len(list(tmp_path.glob("*.png"))) == 4
 
 
 def test_impossible_slices():

@@ -165,6 +165,7 @@ def test_text_json_and_plot(tmp_path):
     assert json.loads((tmp_path / "layers.json").read_text()) == table
     assert table["activations"][2]["kind"] == "ReLU"
     assert len(str(report).splitlines()) == 8
+    layer_statistics(convnet(), [(x,)]).plot(tmp_path / "forward.png")
     report.plot(tmp_path / "layers.png")
     assert (tmp_path / "layers.png").read_bytes().startswith(b"\x89PNG")
 

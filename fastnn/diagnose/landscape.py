@@ -46,8 +46,10 @@ class LossLandscape(Report):
     def draw(self, figure: Any) -> None:
         """A curve, or contour lines; logarithmic where the loss spans more than two powers of ten."""
         axes = figure.subplots()
-        finite = np.where(np.isfinite(self.loss), self.loss, np.nan)
-        wide = np.nanmin(finite) > 0 and np.nanmax(finite) > 100 * np.nanmin(finite)
+        known = np.isfinite(self.loss)
+        finite = np.where(known, self.loss, np.nan)
+        lowest = self.loss.min(initial=np.inf, where=known)
+        wide = bool(0 < 100 * lowest < self.loss.max(initial=-np.inf, where=known))
         if self.b is None:
             (axes.semilogy if wide else axes.plot)(self.a, finite)
             axes.set(xlabel="step along the direction", ylabel="loss")

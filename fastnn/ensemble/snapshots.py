@@ -132,7 +132,8 @@ def average_states(states: Iterable[Mapping[str, Any]], weights: Sequence[float]
     """The weighted mean of state dicts of one architecture: `w̄ = Σ aᵢ wᵢ / Σ aᵢ`, value by value.
 
     Means are taken in float64. Values that are not floating, such as counters, come from the last state. The running
-    statistics of batch norms belong to the weights they were gathered with: `fastnn.train.update_bn` gathers them anew for the average.
+    statistics of batch norms belong to the weights they were gathered with; `fastnn.train.update_bn` gathers those of
+    the average.
 
     Args:
         states: state dicts, such as `Module.state_dict()` or `fastnn.load` gives.
