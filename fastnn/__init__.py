@@ -45,12 +45,18 @@ from .ops.einsum import *
 from .ops.elementwise import *
 from .ops.extreme import *
 from .ops.index import *
+from .ops.index_by import *
 from .ops.join import *
 from .ops.linear import *
 from .ops.pad import *
+from .ops.products import *
+from .ops.rearrange import *
 from .ops.reduce import *
+from .ops.scan import *
 from .ops.select import *
 from .ops.shape import *
+from .ops.special import *
+from .ops.statistics import *
 from .ops.unary import *
 from .random import Generator as Generator
 from .random import default_generator as default_generator

@@ -353,7 +353,8 @@ def test_every_method_of_the_table_is_there() -> None:
 
 _ALIASES = {
     "clip": ("clamp",), "divide": ("div",), "multiply": ("mul",), "negative": ("neg",), "subtract": ("sub",),
-    "swapaxes": ("transpose",), "true_divide": ("div",),
+    "swapaxes": ("transpose",), "true_divide": ("div",), "absolute": ("abs",), "moveaxis": ("movedim",),
+    "swapdims": ("transpose",),
 }  # fmt: skip
 
 

@@ -13,27 +13,29 @@ OPS = {}
 
 METHODS = (  # noqa: SIM905 - as a list it would take 150 lines
     # elementwise
-    "abs acos add asin atan atan2 bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp clip cos cosh div "
-    "divide eq equal exp expm1 floor floor_divide fmod ge gt allclose isclose isfinite isinf isnan le lerp log "
-    "log10 log1p log2 logical_and logical_not logical_or logical_xor lt maximum minimum mul multiply ne neg "
-    "negative pow reciprocal remainder round rsqrt sign sin sinh sqrt square sub subtract tan true_divide "
-    "trunc "
+    "abs absolute acos acosh add addcdiv addcmul allclose asin asinh atan atan2 atanh bitwise_and bitwise_not "
+    "bitwise_or bitwise_xor ceil clamp clamp_max clamp_min clip cos cosh div divide eq equal erf exp exp2 expm1 floor "
+    "floor_divide fmod frac ge gt isclose isfinite isinf isnan le lerp log log10 log1p log2 logaddexp logical_and "
+    "logical_not logical_or logical_xor logit lt maximum minimum mul multiply nan_to_num ne neg negative pow "
+    "reciprocal remainder round rsqrt sign sin sinc sinh sqrt square sub subtract tan true_divide trunc "
     # activation
-    "relu sigmoid tanh softmax log_softmax "
+    "hardshrink log_softmax prelu relu sigmoid softmax tanh "
     # linear
-    "matmul mm bmm dot "
+    "addmm bmm dot matmul mm mv outer "
     # reduce
-    "all amax amin any argmax argmin count_nonzero cumsum logsumexp max mean min norm prod std sum var "
+    "all amax amin aminmax any argmax argmin count_nonzero cummax cummin cumprod cumsum logsumexp max mean median min "
+    "norm prod quantile std sum trace var "
     # shape
-    "broadcast_to chunk diag expand expand_as flatten flip movedim permute repeat reshape roll split squeeze "
-    "swapaxes t tile transpose tril triu unbind unflatten unsqueeze view "
+    "broadcast_to chunk diag diagonal expand expand_as flatten flip fliplr flipud moveaxis movedim narrow permute "
+    "ravel repeat repeat_interleave reshape roll rot90 select split squeeze swapaxes swapdims t tensor_split tile "
+    "transpose tril triu unbind unflatten unsqueeze view "
     # index
-    "argsort gather index_select masked_fill masked_select nonzero scatter scatter_add sort take_along_dim "
-    "topk "
+    "argsort bincount gather index_add index_copy index_fill index_select masked_fill masked_select nonzero scatter "
+    "scatter_add sort take_along_dim topk unique "
     # create
     "normal_ uniform_ "
     # copy
-    "clone contiguous to"
+    "clone contiguous to "
 ).split()
 
 

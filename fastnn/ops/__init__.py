@@ -25,6 +25,7 @@ from .extreme import *
 from .fold import *
 from .fractional_pool import *
 from .index import *
+from .index_by import *
 from .join import *
 from .linear import *
 from .loss import *
@@ -32,9 +33,14 @@ from .norm import *
 from .pad import *
 from .pool import *
 from .power_pool import *
+from .products import *
+from .rearrange import *
 from .reduce import *
+from .scan import *
 from .select import *
 from .shape import *
+from .special import *
+from .statistics import *
 from .unary import *
 
 engine.Memory.owners.add(type(_C.empty((1,), "float32").base))

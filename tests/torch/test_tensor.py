@@ -139,6 +139,81 @@ _EXPRESSIONS: dict[str, Callable[..., Any]] = {
         x.scatter_add(1, i, y[:, :1]) + x.scatter(1, i[:1], 0.5) * x.masked_select(x > 0).sum()
     ),
     "one-hot": lambda x, y, i, m: m.nn.functional.one_hot(i, 5),
+    "scans": lambda x, y, i, m: (
+        x.cumprod(1)
+        + m.cumprod(x * (x.abs() > 0.3), dim=-1)
+        + x.cummax(0).values
+        + x.cummin(2)[0]
+        + x.cummax(1).indices
+        + x.round().cummin(2).indices
+    ),
+    "median": lambda x, y, i, m: (
+        x.median() + x.median(1).values.sum() * x.median(2, keepdim=True)[0] + x.median(0).indices
+    ),
+    "quantile": lambda x, y, i, m: (
+        m.quantile(x, 0.3, dim=1, keepdim=True) * x.quantile(0.77) + m.quantile(y, 1.0, dim=2).sum()
+    ),
+    "moments-together": lambda x, y, i, m: m.stack([*m.var_mean(x, 1), *m.std_mean(y, 1, correction=0)]),
+    "aminmax": lambda x, y, i, m: m.stack([*x.aminmax(dim=1)]) * m.stack([*m.aminmax(y)]).sum(),
+    "special": lambda x, y, i, m: (
+        x.erf()
+        + (y / 2.1).logit()
+        + m.logit(x, eps=0.2)
+        + x.frac()
+        + x.sinc()
+        + m.logaddexp(x, y * 3)
+        + x.logaddexp(x[:1])
+        + m.nan_to_num(x / (x > 0), posinf=3.0)
+        + x.clamp_min(0.1)
+        + x.clamp_max(-0.2)
+        + m.addcmul(x, x, y, value=0.5)
+        + x.addcdiv(x, y, value=-2)
+    ),
+    "products": lambda x, y, i, m: (
+        m.outer(x[0, 0], y[0, 1]).sum() * x[0].mv(y[1, 2])
+        + m.addmm(x[0, 0, :4], x[0], y[1].T, beta=0.3, alpha=2)
+        + m.tensordot(x, y, dims=([0, 2], [0, 2])).trace()
+        + m.tensordot(x[0], y[0].T, 1).sum()
+    ),
+    "parts": lambda x, y, i, m: (
+        x.narrow(1, 1, 2)
+        + y.narrow(1, -3, 2)
+        + x.select(1, -1).unsqueeze(1)
+        + y.tensor_split(2, 1)[1]
+        + m.tensor_split(x, (1, 3), dim=1)[1]
+        + x.ravel()[3]
+        + x.moveaxis(0, 1)[1:3, 0].sum()
+    ),
+    "turns": lambda x, y, i, m: (
+        (x.fliplr() + y.flipud()).sum(2, keepdim=True) * x.rot90(2, (1, 2))
+        + x.rot90(4, (0, 1))
+        + x.rot90(1, (0, 2)).sum() * y.rot90(-1, (1, 2)).mean()
+    ),
+    "repeat-interleave": lambda x, y, i, m: (
+        x.repeat_interleave(2, 1) * m.repeat_interleave(y, i[0, 0, :4] + 1, dim=1)[:, :8] + x.repeat_interleave(3).sum()
+    ),
+    "grids": lambda x, y, i, m: (
+        m.meshgrid(x[0, 0], y[0, :, 0], indexing="ij")[0] * m.meshgrid(x[0, 0], y[0, :, 0], indexing="xy")[1].T
+    ),
+    "diagonals": lambda x, y, i, m: (
+        x.diagonal(1, 1, 2).sum(0) * y.diagonal(-1, 2, 1)[:, :1].sum()
+        + x.diagonal(offset=0, dim1=-1, dim2=0).sum()
+        + x[0].diagonal(-3).sum()
+    ),
+    "index-by": lambda x, y, i, m: (
+        x.index_add(1, i[0, 0], y[:, [0, 1, 2, 3, 0]], alpha=0.7)
+        + x.index_copy(1, i[1, 0, 1:4], y[:, 1:]) * x.index_fill(2, i[0, 0, :2], 0.5)
+    ),
+    "unique": lambda x, y, i, m: m.cat(
+        [
+            i.unique(),
+            *m.unique(i, return_inverse=True, return_counts=True)[1:][1:],
+            m.unique(i[0], dim=1).flatten(),
+            i.flatten().bincount(minlength=6),
+            m.unique(i, return_inverse=True)[1].flatten(),
+        ]
+    ),
+    "bincount": lambda x, y, i, m: m.bincount(i.flatten(), weights=y.detach().flatten()[:15]),
     "conversions": lambda x, y, i, m: x.float().double() + i.double().sum() + x.to(y.dtype) + x.long() + x.type_as(y),
     "clone": lambda x, y, i, m: x.clone() + y.contiguous() + x.T.contiguous().sum(),
     "allclose": lambda x, y, i, m: m.isclose(x, x + 1e-9) & ~m.isnan(x) | (x == y) & m.logical_not(x),
