@@ -24,6 +24,7 @@ from fastnn.ensemble import (
     snapshot_schedule,
 )
 from fastnn.train import Checkpoints, NetworkLearner, Trainer
+from fastnn.transforms import FlipViews
 from tests.learners import SklearnLearner, blobs, columns
 
 # Learners
@@ -354,3 +355,31 @@ def test_states_that_do_not_suit():
             average_states(bad, weights=(1, 2))
     with pytest.raises(ValueError, match="state 0 and the last differ in weight"):
         average_states([nn.Linear(3, 2).state_dict(), state])
+
+
+# One predictor for all of them
+
+
+def test_every_ensemble_takes_test_time_views(tmp_path):
+    """Members times views, averaged or put to the vote: written out."""
+    data = Digits()
+    learner = linear_learner()
+    bag = bagging(learner, data, 3)
+    boost = boosting(learner, data, 3)
+    trainer, snapshots, loader = trained_with_snapshots(tmp_path, 1)
+    trainer.fit(loader, epochs=1)
+    x, _ = next(iter(DataLoader(data, 50)))
+    flipped = fastnn.Tensor(np.ascontiguousarray(x.data[..., ::-1]))
+
+    def scores(models):
+        return np.stack([[F.softmax(model(view), dim=1).data for view in (x, flipped)] for model in models])
+
+    for predictor, models in (
+        (bag.predictor("probabilities", FlipViews()), bag.models),
+        (snapshots.predictor(trainer.model, views=FlipViews()), snapshots.models(trainer.model)),
+    ):
+        expected = scores(models).mean(axis=(0, 1))
+        np.testing.assert_allclose(predictor.probabilities(x), expected, rtol=1e-5, atol=1e-7)
+    votes = np.eye(10)[scores(boost.models).argmax(axis=-1)].mean(axis=1)
+    expected = np.average(votes, axis=0, weights=boost.alphas)
+    np.testing.assert_allclose(boost.predictor(FlipViews()).probabilities(x), expected, rtol=1e-5, atol=1e-7)
