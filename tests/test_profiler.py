@@ -109,6 +109,28 @@ def test_a_training_step_has_its_optimiser() -> None:
     assert optimizer.step_count == 2
 
 
+def test_operations_computed_together_are_measured_together() -> None:
+    """Batch norm waits for the addition and the ReLU that follow it, under a profile as without."""
+    x, skip = tensor(4, 3, 5, 5, grad=True), tensor(4, 3, 5, 5)
+    w, b = tensor(3, grad=True), tensor(3, grad=True)
+
+    def run() -> list[bytes]:
+        y = F.relu(F.batch_norm(x * 1, None, None, w, b, True) + skip)
+        found = fastnn.autograd.grad(y, [x, w, b], fastnn.ones_like(y))
+        return [each.data.tobytes() for each in (y, *found)]
+
+    plain = run()
+    with profile() as outer, profile() as inner:
+        assert run() == plain
+    for measured in (outer, inner):
+        found = entries(measured)
+        assert not {"add", "relu", "batch_norm"} & set(found)
+        both = found["batch_norm_relu"]
+        assert both.calls == both.backward.calls == 1
+        assert both.forward.bytes == 4 * (3 * 300 + 2 * 3)
+        assert both.forward.seconds > 0
+
+
 def test_results_and_gradients_are_the_same_bits() -> None:
     def run() -> list[bytes]:
         x, w = tensor(3, 8, 8, 8, grad=True), tensor(8, 8, 3, 3, grad=True)

@@ -42,13 +42,15 @@ class Slot:
 
     Attributes:
         function: what computes the operation on arrays at present.
+        alone: whether somebody must see it compute by itself, rather than together with what follows it.
         assign: puts another one in the callers' cells.
     """
 
-    __slots__ = ("assign", "function")
+    __slots__ = ("alone", "assign", "function")
 
     def __init__(self, function: Callable[..., Any], assign: Callable[[Callable[..., Any]], None]) -> None:
         self.function = function
+        self.alone = False
         self.assign = assign
 
     def put(self, function: Callable[..., Any]) -> None:

@@ -27,7 +27,7 @@ import inspect
 from _thread import RLock
 from collections.abc import Callable, Sequence
 from sys import getrefcount
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
 import numpy as np
@@ -46,6 +46,17 @@ Finish: TypeAlias = Callable[..., tuple[Array, Backward]]
 
 Start: TypeAlias = Callable[..., tuple[tuple[int, ...], DType, Finish]]
 """The first half of an operation, of its arguments: checks and effects. Gives the output's shape and dtype."""
+
+
+class Halves(NamedTuple):
+    """Who looks at the halves of operations that wait: both give functions that stand in for those of the halves."""
+
+    start: Callable[[str, Start], Start]
+    finish: Callable[[str, Finish], Finish]
+
+
+OBSERVERS: list[Halves] = []
+"""Those who look at present; see `autograd.observe`."""
 
 Redo: TypeAlias = Callable[[Tensor], Tensor]
 Follower: TypeAlias = "tuple[Redo, Wait | ref[Node]]"
@@ -255,8 +266,10 @@ def _pend(wait: Wait, watched: Sequence[Tensor]) -> Tensor:
     return tensor
 
 
-def _compute(finish: Finish, given: dict[str, Any]) -> tuple[Array, Backward]:
+def _compute(name: str, finish: Finish, given: dict[str, Any]) -> tuple[Array, Backward]:
     """The output and the closure, with the Tensors that joined given as the arrays they hold."""
+    for observer in OBSERVERS:
+        finish = observer.finish(name, finish)
     return finish(**{key: each._array if isinstance(each, Tensor) else each for key, each in given.items()})
 
 
@@ -275,7 +288,7 @@ def settle(wait: Wait) -> None:
         if wait.finish is None:
             return
         tensor = wait.output()
-        y, backward = _compute(wait.finish, wait.given)
+        y, backward = _compute(wait.name, wait.finish, wait.given)
         node, version = None, [[0]]
         if wait.wanted:
             own: Version = version[0], 0, id(y), id(y.base)
@@ -380,7 +393,7 @@ def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
             target = Wait(name, wait.shape, wait.dtype, wait.finish, given, edges, versions, wanted)
             output = _pend(target, operands)
         else:
-            y, backward = _compute(wait.finish, given)
+            y, backward = _compute(name, wait.finish, given)
             output = wrap(y)
             if wanted:
                 versions = versions + versions_of((output,))
@@ -425,6 +438,8 @@ def _begin(name: str, start: Start, tensors: tuple[Any, ...], rest: tuple[Any, .
             wanted = wanted or tensor.requires_grad
         else:
             return None
+    for observer in OBSERVERS:
+        start = observer.start(name, start)
     shape, dtype, finish = start(*arrays, *rest, **options)
     wanted = wanted and MODE.recording
     return _pend(Wait(name, shape, dtype, finish, {}, *_inputs(tensors, wanted), wanted), (first,))
@@ -449,7 +464,7 @@ def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Ten
         def call(*args: Any, **options: Any) -> Tensor:
             if options and not keywords.isdisjoint(options):
                 args, options = signature.positional(args, options)
-            if len(args) >= required and slot.function is function:  # else somebody observes the operation
+            if len(args) >= required and not slot.alone:
                 if type(args[0]) is Pending:
                     joined: Tensor | None = join(name, args, options)
                     if joined is not None:

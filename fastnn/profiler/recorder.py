@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator, ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..autograd.observe import Function, observe
+from ..autograd.observe import Function, Halves, observe
 from ..optim.optimizer import Optimizer, observe_steps
 from . import work
 from .report import OperationProfile, Profile
@@ -49,6 +49,18 @@ def _timed(note: Callable[[float], None]) -> Iterator[None]:
         note(own)
 
 
+class _Started:
+    """The second half of an operation that waits, with what is known of the first: its arguments and seconds."""
+
+    __slots__ = ("arguments", "finish", "seconds")
+
+    def __init__(self, finish: Function, arguments: list[Any], seconds: float) -> None:
+        self.finish, self.arguments, self.seconds = finish, arguments, seconds
+
+    def __call__(self, **joined: Any) -> Any:
+        return self.finish(**joined)
+
+
 class profile:
     """Context manager that measures every operation, forward and backward, and every optimiser step inside it.
 
@@ -74,7 +86,7 @@ class profile:
         if self._context is not None:
             raise RuntimeError("profile: already entered")
         with ExitStack() as stack:
-            stack.enter_context(observe(self._observe))
+            stack.enter_context(observe(self._observe, Halves(self._observe_start, self._observe_finish)))
             stack.enter_context(observe_steps(self._step))
             self._context = stack.pop_all()
         _ACTIVE.append(self)
@@ -131,20 +143,45 @@ class profile:
             spent: list[float] = []
             with _timed(spent.append):
                 y, backward = function(*args, **options)
-            outputs = [np.asarray(each) for each in (y if isinstance(y, tuple) else (y,))]
-            arrays = [each for each in args if isinstance(each, np.ndarray)]
-            key = (name, tuple(each.shape for each in (*arrays, outputs[0])))
-            reduced = work.reductions(name, args)
-            largest = max(each.size for each in (*arrays, *outputs))
-            moved = work.forward_bytes([*arrays, *options.values()], outputs)
-            done = work.flops(reduced, outputs[0].size, largest if moved else 0)
-            with self._lock:
-                self._entry(key).forward.count(spent[0], done, moved)
-            if backward is not None:
-                backward = self._backward(key, backward, reduced, outputs[0].size, largest)
-            return y, backward
+            return y, self._count(name, spent[0], [*args, *options.values()], y, backward)
 
         return measured
+
+    def _observe_start(self, name: str, start: Function) -> Function:
+        """The function that stands in for the first half of an operation that waits."""
+
+        def measured(*args: Any, **options: Any) -> tuple[Any, Any, Any]:
+            spent: list[float] = []
+            with _timed(spent.append):
+                shape, dtype, finish = start(*args, **options)
+            return shape, dtype, _Started(finish, [*args, *options.values()], spent[0])
+
+        return measured
+
+    def _observe_finish(self, name: str, finish: Function) -> Function:
+        """The function that stands in for the second half, which counts as one call with the first."""
+        given, before = (finish.arguments, finish.seconds) if isinstance(finish, _Started) else ([], 0.0)
+
+        def measured(**joined: Any) -> tuple[Any, Any]:
+            spent: list[float] = []
+            with _timed(spent.append):
+                y, backward = finish(**joined)
+            return y, self._count(name, before + spent[0], [*given, *joined.values()], y, backward)
+
+        return _Started(measured, given, before)
+
+    def _count(self, name: str, seconds: float, arguments: Sequence[Any], y: Any, backward: Any) -> Any:
+        """Count a call of a forward pass; returns what stands in for its backward closure."""
+        outputs = [np.asarray(each) for each in (y if isinstance(y, tuple) else (y,))]
+        arrays = [each for each in arguments if isinstance(each, np.ndarray)]
+        key = (name, tuple(each.shape for each in (*arrays, outputs[0])))
+        reduced = work.reductions(name, arguments)
+        largest = max(each.size for each in (*arrays, *outputs))
+        moved = work.forward_bytes(arrays, outputs)
+        done = work.flops(reduced, outputs[0].size, largest if moved else 0)
+        with self._lock:
+            self._entry(key).forward.count(seconds, done, moved)
+        return None if backward is None else self._backward(key, backward, reduced, outputs[0].size, largest)
 
     def _backward(self, key: _Key, closure: Any, reduced: int, outputs: int, largest: int) -> Any:
         """The closure that stands in for an operation's backward pass."""
