@@ -20,6 +20,7 @@ from fastnn.bench.cases import (
     all_cases,
     augment,
     conv,
+    conv_transpose,
     dropout,
     elementwise,
     linear,
@@ -165,6 +166,7 @@ def tiny_cases() -> Iterator[Case]:
     ]
     return chain(
         conv.cases(shapes),
+        conv_transpose.cases([conv_transpose.Shape(2, 3, 4, 5), conv_transpose.Shape(2, 3, 5, 4, 3, 1)]),
         linear.cases([((), 5, 6, 7), ((2,), 3, 4, 5)], [(4, 5, 6)]),
         pool.cases([(2, 3, 8, 2), (2, 3, 6, 2)]),
         norm.cases([(2, 8, 4), (3, 8, 5)], [(4, 6)]),

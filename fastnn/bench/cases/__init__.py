@@ -11,7 +11,8 @@ from ..case import Case
 __all__ = ["FAMILIES", "all_cases", "matching"]
 
 FAMILIES = (
-    "conv", "linear", "pool", "norm", "activation", "loss", "elementwise", "reduce", "dropout", "optim", "augment",
+    "conv", "conv_transpose", "linear", "pool", "norm", "activation", "loss", "elementwise", "reduce", "dropout",
+    "optim", "augment",
 )  # fmt: skip
 
 
