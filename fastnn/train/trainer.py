@@ -195,7 +195,8 @@ class Trainer:
             if not math.isfinite(value):
                 raise DivergedError(
                     f"training diverged: the loss is {value} at step {self.step + 1} (epoch {self.epoch + 1}, "
-                    f"learning rate {self.lr:g}); a lower learning rate may help"
+                    f"learning rate {self.lr:g}); a lower learning rate may help, "
+                    "fastnn.diagnose.trace_nonfinite finds the operation it came from"
                 )
             (loss if len(batches) == 1 else loss * (len(y.data) / rows)).backward()
             passes.append(_Pass(output.data, y.data, value))
