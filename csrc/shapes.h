@@ -64,6 +64,7 @@ typedef struct {
     int64_t divisor;  /* of averages; 0: the number of taps */
     bool include_pad; /* count taps in the padding too */
     bool adaptive;
+    bool relu; /* of the maximum */
     int64_t in[3], out[3];
     int64_t kernel[3], stride[3], pad[3], dilation[3];
 } fnn_pool_shape;
@@ -77,6 +78,7 @@ typedef struct {
     int64_t uniform; /* every count, if they are all the same; else 0 */
     const int64_t *first, *count, *divisor;
     int64_t row_divisor; /* a window's sum is divided by divisor[o] * row_divisor */
+    bool relu;
 } fnn_pool_row;
 
 /* An array that the normalisation kernels see as `rows` rows of `period` elements and a last one of `tail`. Column i
@@ -84,6 +86,17 @@ typedef struct {
 typedef struct {
     int64_t rows, period, tail;
 } fnn_norm_span;
+
+/* Batch norm, ReLU and maximum of windows that neither overlap nor reach over the edge: x (n, h, w, c) -> y (n,
+ * h / height, w / width, c). */
+typedef struct {
+    int64_t n, h, w, c, height, width;
+} fnn_norm_pool;
+
+/* `rows` rows of windows of it, as the kernels see them, w pixels wide; x and dx point at the first. */
+typedef struct {
+    int64_t rows, windows, w, c, height, width;
+} fnn_norm_windows;
 
 /* x (n, h, w) -> y (n, out_h, out_w), in pixels of `pixel` bytes. Image i is described by a row of parameters: the
  * window of x that it shows, mirrored or not, then top, left, height and width of boxes that are overwritten. A window

@@ -13,6 +13,7 @@
 #include "winograd.inc.h"
 #include "pool.inc.h"
 #include "norm.inc.h"
+#include "norm_pool.inc.h"
 #include "activation.inc.h"
 #include "loss.inc.h"
 #include "elementwise.inc.h"

@@ -2,7 +2,7 @@
  * first window. Channels are innermost, so windows are lane by lane the same and nothing is shuffled.
  *
  * The position of a maximum is not stored but found again: it is the first tap equal to the output. Where the output
- * is NaN it is the last NaN, as in PyTorch. */
+ * is NaN it is the last NaN, as in PyTorch. A ReLU may follow the maximum: it is 0 then where no tap is positive. */
 
 #define POOL_VECTORS 4
 
@@ -70,7 +70,7 @@ ALWAYS_INLINE vr pool_larger(vr best, vr a) { return v_select(a != a, a, v_max(a
 ALWAYS_INLINE void pool_max_pixel(const int vectors, const int masked, int64_t n, const int constant,
                                   const fnn_pool_row *row, const pool_taps taps, const real *x, real *y)
 {
-    vr best[POOL_VECTORS];
+    vr best[POOL_VECTORS], floor = v_splat(row->relu ? 0 : -(real)INFINITY); /* a NaN passes either */
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
         best[v] = constant ? pool_load(masked, x + v * VL, n) : v_splat(-(real)INFINITY);
@@ -82,7 +82,7 @@ ALWAYS_INLINE void pool_max_pixel(const int vectors, const int masked, int64_t n
     })
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
-        pool_store(masked, y + v * VL, best[v], n);
+        pool_store(masked, y + v * VL, v_max(floor, best[v]), n);
 }
 
 ALWAYS_INLINE void pool_max_windows(const int planes, const int height, const int width, const fnn_pool_row *row,
@@ -160,6 +160,8 @@ ALWAYS_INLINE void pool_max_bwd_pixel(const int vectors, const int masked, int64
     for (int v = 0; v < vectors; v++) {
         top[v] = pool_load(masked, y + v * VL, n);
         g[v] = pool_load(masked, dy + v * VL, n);
+        if (row->relu) /* nothing passes where no tap was positive */
+            g[v] = v_and(~(top[v] <= v_zero()), g[v]);
         open[v] = top[v] == top[v];
         *nan |= ~open[v];
     }
@@ -192,7 +194,7 @@ ALWAYS_INLINE void pool_max_bwd_few(int64_t n, const fnn_pool_row *row, const po
     real_int offset[VL];
     memcpy(offset, &where, sizeof where);
     for (int64_t j = 0; j < n; j++)
-        if (y[j] == y[j])
+        if (row->relu ? y[j] > 0 : y[j] == y[j])
             dx[j + offset[j]] += dy[j];
 }
 

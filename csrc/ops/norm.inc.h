@@ -262,6 +262,22 @@ int DRIVER(norm_batch_apply)(int64_t rows, int64_t c, const real *x, const real 
     return FNN_OK;
 }
 
+/* The table's rows for dx, and the gradients of weight and bias, from the sums of dz and of dz (x - mean). */
+static void norm_batch_gradients(norm_table t, bool training, int64_t rows, const double *sum, const double *product,
+                                 const real *w, const double *mean, const double *rstd, real *dw, real *db)
+{
+    for (int64_t j = 0; j < t.c; j++) {
+        double scale = w ? (double)w[j] : 1;
+        double centered = product[j] + ((double)(real)mean[j] - mean[j]) * sum[j];
+        norm_table_backward(t, j, mean[j], rstd[j], training ? scale * sum[j] : 0, training ? scale * centered : 0,
+                            (double)rows);
+        if (dw)
+            dw[j] = (real)(centered * rstd[j]);
+        if (db)
+            db[j] = (real)sum[j];
+    }
+}
+
 int DRIVER(norm_batch_bwd)(int64_t rows, int64_t c, bool training, const real *dy, const real *x, const real *y,
                            const real *w, const real *b, bool relu, const double *mean, const double *rstd, real *dx,
                            real *dz, real *dw, real *db)
@@ -279,17 +295,7 @@ int DRIVER(norm_batch_bwd)(int64_t rows, int64_t c, bool training, const real *d
         norm_add_sums(&s);
     } else
         memset(s.partial, 0, sizeof(double) * 2 * (size_t)s.cut.period);
-    const double *sum = s.partial, *product = s.partial + s.cut.period;
-    for (int64_t j = 0; j < c; j++) {
-        double scale = w ? (double)w[j] : 1;
-        double centered = product[j] + ((double)(real)mean[j] - mean[j]) * sum[j];
-        norm_table_backward(s.table, j, mean[j], rstd[j], training ? scale * sum[j] : 0,
-                            training ? scale * centered : 0, (double)rows);
-        if (dw)
-            dw[j] = (real)(centered * rstd[j]);
-        if (db)
-            db[j] = (real)sum[j];
-    }
+    norm_batch_gradients(s.table, training, rows, s.partial, s.partial + s.cut.period, w, mean, rstd, dw, db);
     norm_table_repeat(s.table, NORM_TABLE_ROWS);
     if (dx)
         fnn_parallel_backwards(s.cut.tasks, norm_width(&s.cut, 3), norm_bwd_x_task, &s);
@@ -298,3 +304,4 @@ int DRIVER(norm_batch_bwd)(int64_t rows, int64_t c, bool training, const real *d
 }
 
 #include "norm_each.inc.h"
+#include "norm_pool.inc.h"

@@ -84,7 +84,8 @@ static void *pool_prepare(pool_plan *p, const fnn_pool_shape *s, bool *tiles)
     int64_t dilation[3];
     for (int axis = 0; axis < 3; axis++)
         dilation[axis] = s->adaptive ? 1 : s->dilation[axis];
-    p->row = (fnn_pool_row){.channels = s->c, .pixel = s->c, .windows = s->out[FNN_WIDTH], .uniform = w->count[0]};
+    p->row = (fnn_pool_row){
+        .channels = s->c, .pixel = s->c, .windows = s->out[FNN_WIDTH], .uniform = w->count[0], .relu = s->relu};
     p->row.step[FNN_DEPTH] = dilation[FNN_DEPTH] * s->in[FNN_HEIGHT] * s->in[FNN_WIDTH] * s->c;
     p->row.step[FNN_HEIGHT] = dilation[FNN_HEIGHT] * s->in[FNN_WIDTH] * s->c;
     p->row.step[FNN_WIDTH] = dilation[FNN_WIDTH] * s->c;

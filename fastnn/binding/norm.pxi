@@ -8,6 +8,13 @@ cdef extern from "fnn.h" nogil:
     int fnn_norm_batch_bwd(int dtype, int64_t rows, int64_t c, c_bool training, const void *dy, const void *x,
                            const void *y, const void *w, const void *b, c_bool relu, const double *mean,
                            const double *rstd, void *dx, void *dz, void *dw, void *db)
+    ctypedef struct fnn_norm_pool:
+        int64_t n, h, w, c, height, width
+    int fnn_norm_pool_fwd(int dtype, const fnn_norm_pool *s, const void *x, const void *w, const void *b,
+                          const double *mean, const double *rstd, void *y)
+    int fnn_norm_pool_bwd(int dtype, const fnn_norm_pool *s, c_bool training, const void *dy, const void *x,
+                          const void *w, const void *b, const double *mean, const double *rstd, void *dx, void *dw,
+                          void *db)
     int fnn_norm_group_fwd(int dtype, int64_t n, int64_t rows, int64_t c, int64_t groups, const void *x,
                            const void *w, const void *b, double eps, void *y, double *mean, double *rstd)
     int fnn_norm_group_bwd(int dtype, int64_t n, int64_t rows, int64_t c, int64_t groups, const void *dy,
@@ -94,6 +101,54 @@ def norm_batch_bwd(bint training, cnp.ndarray dy, cnp.ndarray x, cnp.ndarray y, 
     with nogil:
         status = fnn_norm_batch_bwd(dtype, rows, c, training, dyp, xp, yp, wp, bp, relu, mean_p, rstd_p, dxp, dzp,
                                     dwp, dbp)
+    done(status)
+
+
+cdef fnn_norm_pool norm_pool_shape(cnp.ndarray x, cnp.ndarray mean, tuple window) except *:
+    """x (n, h, w, c) and the height and width of the windows."""
+    cdef fnn_norm_pool s
+    if cnp.PyArray_NDIM(x) != 4 or cnp.PyArray_NDIM(mean) != 1 or mean.shape[0] != x.shape[3]:
+        raise ValueError(f"norm_pool: expected x (n, h, w, c) and statistics (c,), got {(<object>x).shape} and "
+                         f"{(<object>mean).shape}")
+    s.n, s.h, s.w, s.c = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
+    s.height, s.width = window
+    if not (0 < s.height < 1 << 15 and 0 < s.width < 1 << 15):
+        raise ValueError(f"norm_pool: expected a window of positive sizes below 2**15, got {window}")
+    return s
+
+
+def norm_pool_fwd(cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray y,
+                  tuple window):
+    """y = maximum of each window of relu(w (x - mean) rstd + b); windows neither overlap nor reach over the edge."""
+    cdef int dtype = real_dtype(x, "x"), status
+    cdef fnn_norm_pool s = norm_pool_shape(x, mean, window)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = norm_optional(w, dtype, "weight", s.c, False)
+    cdef const void *bp = norm_optional(b, dtype, "bias", s.c, False)
+    cdef const double *mean_p = norm_statistic(mean, "mean", s.c, False)
+    cdef const double *rstd_p = norm_statistic(rstd, "rstd", s.c, False)
+    cdef void *yp = target(y, dtype, "y", s.n * (s.h // s.height) * (s.w // s.width) * s.c)
+    with nogil:
+        status = fnn_norm_pool_fwd(dtype, &s, xp, wp, bp, mean_p, rstd_p, yp)
+    done(status)
+
+
+def norm_pool_bwd(bint training, cnp.ndarray dy, cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, cnp.ndarray mean,
+                  cnp.ndarray rstd, cnp.ndarray dx, cnp.ndarray dw, cnp.ndarray db, tuple window):
+    """Gradients of it; dx, dw and db may be None."""
+    cdef int dtype = real_dtype(x, "x"), status
+    cdef fnn_norm_pool s = norm_pool_shape(x, mean, window)
+    cdef const void *dyp = source(dy, dtype, "dy", s.n * (s.h // s.height) * (s.w // s.width) * s.c)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = norm_optional(w, dtype, "weight", s.c, False)
+    cdef const void *bp = norm_optional(b, dtype, "bias", s.c, False)
+    cdef const double *mean_p = norm_statistic(mean, "mean", s.c, False)
+    cdef const double *rstd_p = norm_statistic(rstd, "rstd", s.c, False)
+    cdef void *dxp = norm_optional(dx, dtype, "dx", cnp.PyArray_SIZE(x), True)
+    cdef void *dwp = norm_optional(dw, dtype, "dw", s.c, True)
+    cdef void *dbp = norm_optional(db, dtype, "db", s.c, True)
+    with nogil:
+        status = fnn_norm_pool_bwd(dtype, &s, training, dyp, xp, wp, bp, mean_p, rstd_p, dxp, dwp, dbp)
     done(status)
 
 

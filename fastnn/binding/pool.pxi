@@ -3,7 +3,7 @@
 cdef extern from "fnn.h" nogil:
     ctypedef struct fnn_pool_shape:
         int64_t n, c, divisor
-        c_bool include_pad, adaptive
+        c_bool include_pad, adaptive, relu
         int64_t[3] spatial_in "in"
         int64_t[3] out
         int64_t[3] kernel
@@ -33,7 +33,7 @@ cdef int pool_shape(fnn_pool_shape *s, cnp.ndarray x, cnp.ndarray y, tuple windo
     for part in window:
         if not isinstance(part, tuple) or len(part) != axes:
             raise ValueError(f"pool: expected {axes} sizes each of kernel, stride, pad and dilation, got {window}")
-    s.divisor, s.include_pad, s.adaptive = 0, True, len(window) == 0
+    s.divisor, s.include_pad, s.adaptive, s.relu = 0, True, len(window) == 0, False
     for i in range(3):
         at = i - (3 - axes)
         s.spatial_in[i] = x.shape[at + 1] if at >= 0 else 1
@@ -51,11 +51,12 @@ cdef int pool_shape(fnn_pool_shape *s, cnp.ndarray x, cnp.ndarray y, tuple windo
     return 0
 
 
-def pool_max_fwd(cnp.ndarray x, cnp.ndarray y, tuple window):
-    """y = maximum of each window of x."""
+def pool_max_fwd(cnp.ndarray x, cnp.ndarray y, tuple window, bint relu=False):
+    """y = maximum of each window of x, or with `relu` that of its positive part."""
     cdef fnn_pool_shape shape
     cdef int dtype = real_dtype(x, "x"), status
     pool_shape(&shape, x, y, window)
+    shape.relu = relu
     cdef const void *xp = source(x, dtype, "x")
     cdef void *yp = target(y, dtype, "y")
     with nogil:
@@ -76,11 +77,12 @@ def pool_max_index(cnp.ndarray x, cnp.ndarray y, cnp.ndarray index, tuple window
     done(status)
 
 
-def pool_max_bwd(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray y, cnp.ndarray dx, tuple window):
-    """dx = dy at the maximum of each window, summed over windows."""
+def pool_max_bwd(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray y, cnp.ndarray dx, tuple window, bint relu=False):
+    """dx = dy at the maximum of each window, summed over windows; with `relu` only where that is positive."""
     cdef fnn_pool_shape shape
     cdef int dtype = real_dtype(x, "x"), status
     pool_shape(&shape, x, y, window)
+    shape.relu = relu
     cdef const void *xp = source(x, dtype, "x")
     cdef const void *yp = source(y, dtype, "y")
     cdef const void *dyp = source(dy, dtype, "dy", cnp.PyArray_SIZE(y))
