@@ -94,6 +94,67 @@ static void KERNEL(planar_turn)(int64_t channels, int64_t pixels, const real *in
         }
 }
 
+#define PLANAR_MOST 8 /* output channels */
+
+ALWAYS_INLINE void planar_sums(const int channels, int64_t taps, const int64_t *offset, const real *in0,
+                               const real *in1, const real *w, real *out)
+{
+    vr sum[PLANAR_MOST][2];
+#pragma GCC unroll 8
+    for (int k = 0; k < channels; k++)
+        sum[k][0] = sum[k][1] = v_zero();
+    for (int64_t t = 0; t < taps; t++, w += channels) {
+        vr a = v_load(in0 + offset[t]), b = v_load(in1 + offset[t]);
+#pragma GCC unroll 8
+        for (int k = 0; k < channels; k++) {
+            vr factor = v_splat(w[k]);
+            sum[k][0] = v_fma(factor, a, sum[k][0]);
+            sum[k][1] = v_fma(factor, b, sum[k][1]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int k = 0; k < channels; k++) {
+        v_store(out + k * VL, sum[k][0]);
+        v_store(out + (channels + k) * VL, sum[k][1]);
+    }
+}
+
+/* out[i][k][x] = sum_t w[t][k] in_i[offset[t] + x] for a vector of pixels x, k < channels and i < 2: two vectors of
+ * pixels, neighbours or one above the other, share every broadcast weight. */
+static void KERNEL(planar_row)(int64_t channels, int64_t taps, const int64_t *offset, const real *in0, const real *in1,
+                               const real *w, real *out)
+{
+#define PLANAR_CASE(k)                                  \
+    case k:                                             \
+        planar_sums(k, taps, offset, in0, in1, w, out); \
+        break;
+    switch (channels) {
+        PLANAR_CASE(1)
+        PLANAR_CASE(2)
+        PLANAR_CASE(3)
+        PLANAR_CASE(4)
+        PLANAR_CASE(5)
+        PLANAR_CASE(6)
+        PLANAR_CASE(7)
+        PLANAR_CASE(8)
+    }
+#undef PLANAR_CASE
+}
+
+/* out[x * channels + k] = in[k * VL + x] (+ bias[k]) for x < pixels <= VL, channels <= VL */
+static void KERNEL(planar_turn_back)(int64_t channels, int64_t pixels, const real *in, const real *bias, real *out)
+{
+    real tile[VL * VL];
+    if (channels == 1) {
+        v_store_n(out, v_load(in) + v_splat(bias ? bias[0] : 0), pixels);
+        return;
+    }
+    vr offset = bias ? v_load_n(bias, channels) : v_zero();
+    transpose_block(in, VL, (int)channels, VL, tile, VL, VL);
+    for (int64_t x = 0; x < pixels; x++)
+        v_store_n(out + x * channels, v_load(tile + x * VL) + offset, channels);
+}
+
 /* col[x * col_step + r * run + i] = rows[r * row + x * step + i], i < run, for x < pixels and r < taps: whole vectors
  * are read and stored, each overwriting what the one before left beyond its run. */
 static void KERNEL(planar_gather)(int64_t pixels, int64_t taps, int64_t run, const real *rows, int64_t row,

@@ -121,12 +121,11 @@ static int conv_pointwise_bwd_w(const fnn_conv_shape *s, const real *dy, const r
     return gemm(&g);
 }
 
-/* Planar vectors pay where channel vectors would be half empty: in a data gradient for few input channels, and in
- * weight gradients whose columns (taps by channels) are not too many to gather. Forward they pay for a single output
- * channel only; for more, turning the result back costs what they save. */
+/* Planar vectors pay where channel vectors would be half empty: for few output channels, in a data gradient for few
+ * input channels, and in weight gradients whose columns (taps by channels) are not too many to gather. */
 static conv_algorithm conv_select_fwd(const fnn_conv_shape *s, int forced)
 {
-    return conv_select(s, forced, s->k == 1 ? 1 : PLANAR_CHANNELS + 1);
+    return conv_select(s, forced, s->k);
 }
 
 /* How long the filters are in the form in which the forward pass reads them; 0: as they come. */

@@ -2,32 +2,31 @@
  * channels.
  *
  * Vectors of output channels would be mostly empty (a first layer's input gradient has 1 or 3), so here vectors run
- * along a row of pixels: rows of the input are turned to [row][c][pixel], and a tile is k output channels by a run of
- * pixels. For each filter row, its inner dimension walks c within s: the tile kernels' runs. */
+ * along a row of pixels: rows of the input are turned to [row][c][pixel], sums are k output channels by a run of
+ * pixels, and are turned back. */
 
 #define PLANAR_CHANNELS 8
 #define PLANAR_BAND_REALS 65536
 
 typedef struct {
     int64_t n, ih, iw, ic, oh, ow, oc, r, s, pad_y, pad_x;
-    const real *in, *w; /* w[oc][r][s][c] */
+    const real *in, *w; /* w[r][c][s][oc] */
     epilogue e;
     real *out;
     /* derived */
-    int64_t width, row, band, bands, scratch_reals;
+    int64_t row, band, bands, scratch_reals;
     real *scratch;
+    int64_t *offset; /* of every tap in a band's rows */
 } planar_plan;
 
 static void planar_cut(planar_plan *p)
 {
-    p->width = (int64_t)K->gemm_tile_vectors * K->lanes;
-    /* A tile may load past the last pixel, turning stores whole vectors. */
-    p->row =
-        max_int(round_up(p->ow, p->width) + round_up(p->s, K->lanes), max_int(p->pad_x, 0) + round_up(p->iw, K->lanes));
+    /* Vectors may reach past the last pixel, and turning stores whole ones. */
+    p->row = max_int(round_up(p->ow, K->lanes) + p->s, max_int(p->pad_x, 0) + round_up(p->iw, K->lanes));
     int64_t rows = max_int(PLANAR_BAND_REALS / (p->row * p->ic) - p->r, 0) + 1;
     p->bands = ceil_div(p->oh, min_int(rows, p->oh));
     p->band = ceil_div(p->oh, p->bands);
-    p->scratch_reals = round_up((p->band + p->r - 1) * p->ic * p->row + PLANAR_CHANNELS * p->width, 16);
+    p->scratch_reals = round_up((p->band + p->r - 1) * p->ic * p->row + 2 * PLANAR_CHANNELS * K->lanes + K->lanes, 16);
 }
 
 /* Image rows [first, first + count) as [row][c][pixel], pad_x zeros before and zeros after. */
@@ -42,62 +41,95 @@ static void planar_turn(const planar_plan *p, const real *image, int64_t first, 
     }
 }
 
-/* `pixels` outputs of one row from x on: r calls of the tile, then the tile is turned back. */
-static void planar_tile(const planar_plan *p, const real *rows, int64_t r0, int64_t r1, int64_t x, int64_t pixels,
-                        real *tile_out, real *out)
+/* Where the vector of outputs (oy, x) of a band lies in its turned rows. */
+typedef struct {
+    const real *in;
+    real *out;
+    int64_t pixels;
+} planar_vector;
+
+static planar_vector planar_place(const planar_plan *p, const real *rows, int64_t first, int64_t n, int64_t oy,
+                                  int64_t x)
 {
-    fnn_tile tile = {.k = p->ic, .runs = p->s, .a_step = p->r * p->s * p->ic, .a_run = p->ic, .b_step = p->row};
-    tile.b_run = 1;
-    tile.c_step = p->width;
-    if (r1 <= r0)
-        memset(tile_out, 0, sizeof(real) * (size_t)(p->oc * p->width));
-    for (int64_t r = r0; r < r1; r++)
-        for (int64_t k = 0; k < p->oc; k += K->gemm_tile_rows)
-            K->gemm_rows(&tile, p->w + k * tile.a_step + r * p->s * p->ic, rows + (r - r0) * p->ic * p->row + x, NULL,
-                         tile_out + k * p->width, (int)min_int(K->gemm_tile_rows, p->oc - k), (int)pixels, r > r0);
-    for (int64_t i = 0; i < pixels; i++)
-        for (int64_t k = 0; k < p->oc; k++)
-            out[(x + i) * p->oc + k] = tile_out[k * p->width + i] + (p->e.bias ? p->e.bias[k] : 0);
+    return (planar_vector){rows + (oy - p->pad_y - first) * p->ic * p->row + x,
+                           p->out + ((n * p->oh + oy) * p->ow + x) * p->oc, min_int(p->ow - x, K->lanes)};
 }
 
+/* The same taps for two vectors of outputs. */
+static void planar_pair(const planar_plan *p, int64_t r0, int64_t r1, planar_vector a, planar_vector b, real *sums)
+{
+    int64_t row_taps = p->s * p->ic;
+    K->planar_row(p->oc, (r1 - r0) * row_taps, p->offset + r0 * row_taps, a.in, b.in, p->w + r0 * row_taps * p->oc,
+                  sums);
+    K->planar_turn_back(p->oc, a.pixels, sums, p->e.bias, a.out);
+    if (b.out != a.out)
+        K->planar_turn_back(p->oc, b.pixels, sums + p->oc * K->lanes, p->e.bias, b.out);
+}
+
+/* The filter rows that meet the image at output row oy. */
+static void planar_filter_rows(const planar_plan *p, int64_t oy, int64_t *r0, int64_t *r1)
+{
+    int64_t iy = oy - p->pad_y;
+    *r0 = min_int(max_int(-iy, 0), p->r);
+    *r1 = max_int(min_int(p->r, p->ih - iy), *r0);
+}
+
+/* Output vectors are computed in pairs: neighbours in a row, or for narrow images one above the other, where the same
+ * filter rows meet the image. */
 static void planar_task(void *context, int64_t index, int thread)
 {
     const planar_plan *p = context;
     int64_t n = index / p->bands, y0 = index % p->bands * p->band, y1 = min_int(y0 + p->band, p->oh);
-    real *tile = p->scratch + thread * p->scratch_reals, *rows = tile + PLANAR_CHANNELS * p->width;
-    int64_t first = y0 - p->pad_y;
+    real *sums = p->scratch + thread * p->scratch_reals, *rows = sums + 2 * PLANAR_CHANNELS * K->lanes;
+    int64_t first = y0 - p->pad_y, r0, r1, below0 = -1, below1 = -1;
     planar_turn(p, p->in + n * p->ih * p->iw * p->ic, first, y1 - y0 + p->r - 1, rows);
     for (int64_t oy = y0; oy < y1; oy++) {
-        int64_t iy = oy - p->pad_y;
-        int64_t r0 = min_int(max_int(-iy, 0), p->r), r1 = min_int(p->r, p->ih - iy);
-        for (int64_t x = 0; x < p->ow; x += p->width)
-            planar_tile(p, rows + (iy + r0 - first) * p->ic * p->row, r0, r1, x, min_int(p->width, p->ow - x), tile,
-                        p->out + (n * p->oh + oy) * p->ow * p->oc);
-        epilogue_finish(&p->e, (n * p->oh + oy) * p->ow * p->oc, p->ow, p->oc, p->oc, p->out);
+        planar_filter_rows(p, oy, &r0, &r1);
+        if (oy + 1 < y1)
+            planar_filter_rows(p, oy + 1, &below0, &below1);
+        bool two_rows = p->ow <= K->lanes && oy + 1 < y1 && below0 == r0 && below1 == r1;
+        for (int64_t x = 0; x < p->ow; x += 2 * K->lanes) {
+            planar_vector a = planar_place(p, rows, first, n, oy, x);
+            planar_vector b = two_rows               ? planar_place(p, rows, first, n, oy + 1, x)
+                              : x + K->lanes < p->ow ? planar_place(p, rows, first, n, oy, x + K->lanes)
+                                                     : a;
+            planar_pair(p, r0, r1, a, b, sums);
+        }
+        oy += two_rows;
     }
+    epilogue_finish(&p->e, (n * p->oh + y0) * p->ow * p->oc, (y1 - y0) * p->ow, p->oc, p->oc, p->out);
 }
 
 static int64_t planar_filter_reals(const planar_plan *p) { return p->oc * p->r * p->s * p->ic; }
 
+/* to[(r, c, s)][oc], the order of a band's rows */
+
 static void planar_prepare(const planar_plan *p, const real *w, bool mirrored, real *to)
 {
     int64_t taps = p->r * p->s;
-    for (int64_t o = 0; o < p->oc; o++)
-        for (int64_t t = 0; t < taps; t++)
-            for (int64_t c = 0; c < p->ic; c++)
-                to[(o * taps + t) * p->ic + c] =
-                    mirrored ? w[(c * p->oc + o) * taps + taps - 1 - t] : w[(o * p->ic + c) * taps + t];
+    for (int64_t r = 0; r < p->r; r++)
+        for (int64_t c = 0; c < p->ic; c++)
+            for (int64_t q = 0; q < p->s; q++)
+                for (int64_t o = 0; o < p->oc; o++) {
+                    int64_t t = r * p->s + q;
+                    *to++ = mirrored ? w[(c * p->oc + o) * taps + taps - 1 - t] : w[(o * p->ic + c) * taps + t];
+                }
 }
 
 static int planar_run(planar_plan *p, const fnn_conv_shape *s)
 {
     planar_cut(p);
     int width = fnn_parallel_width(p->n * p->bands, conv_flops(s) * FNN_NS_PER_FLOP * 4);
-    p->scratch = fnn_alloc(sizeof(real) * (size_t)(width * p->scratch_reals));
-    if (!p->scratch)
+    int64_t taps = p->r * p->s * p->ic;
+    p->offset =
+        fnn_alloc(sizeof(int64_t) * (size_t)round_up(taps, 8) + sizeof(real) * (size_t)(width * p->scratch_reals));
+    if (!p->offset)
         return FNN_NO_MEMORY;
+    for (int64_t t = 0; t < taps; t++)
+        p->offset[t] = t / p->s * p->row + t % p->s;
+    p->scratch = (real *)(p->offset + round_up(taps, 8));
     fnn_parallel_dynamic(p->n * p->bands, width, planar_task, p);
-    fnn_free(p->scratch);
+    fnn_free(p->offset);
     return FNN_OK;
 }
 
