@@ -188,7 +188,149 @@ def _vectors(count: int, signs: bool = False, **fixed: Callable[[Rng], Any]) -> 
     return draw
 
 
+def _linear(rng: Rng) -> Drawn:
+    inside, outside = _sizes(rng, 1, 40, 2)
+    lead = _sizes(rng, 1, 6, int(rng.integers(1, 4)))
+    bias = _normal(rng, outside) if rng.random() < 0.6 else None
+    return [_normal(rng, *lead, inside), _normal(rng, outside, inside), bias], {}
+
+
+def _affine(rng: Rng, *shape: int) -> list[Any]:
+    """A weight and a bias, or neither."""
+    return [rng.uniform(0.5, 1.5, shape), _normal(rng, *shape)] if rng.random() < 0.7 else [None, None]
+
+
+def _layer_norm(rng: Rng) -> Drawn:
+    shape = _sizes(rng, 2, 9, int(rng.integers(2, 5)))
+    inner = shape[int(rng.integers(1, len(shape))) :]
+    return [_normal(rng, *shape), inner, *_affine(rng, *inner)], {"eps": float(rng.choice([1e-5, 1e-2]))}
+
+
+def _group_norm(rng: Rng) -> Drawn:
+    groups = int(rng.integers(1, 5))
+    channels = groups * int(rng.integers(1, 9))
+    x = _normal(rng, int(rng.integers(1, 5)), channels, *_sizes(rng, 3, 8, int(rng.integers(1, 4))))
+    return [x, groups, *_affine(rng, channels)], {"eps": float(rng.choice([1e-5, 1e-2]))}
+
+
+def _batch_norm(rng: Rng) -> Drawn:
+    channels, training = int(rng.integers(1, 40)), bool(rng.random() < 0.6)
+    x = _normal(rng, int(rng.integers(4, 9)), channels, *_sizes(rng, 2, 8, int(rng.integers(0, 4))))
+    running = [None, None] if training else [_normal(rng, channels), rng.uniform(0.5, 2, channels)]
+    return [x, *running, *_affine(rng, channels), training], {"eps": float(rng.choice([1e-5, 1e-2]))}
+
+
+def _instance_norm(rng: Rng) -> Drawn:
+    channels = int(rng.integers(1, 20))
+    x = _normal(rng, int(rng.integers(1, 5)), channels, *_sizes(rng, 3, 8, int(rng.integers(1, 4))))
+    return [x, None, None, *_affine(rng, channels)], {"eps": float(rng.choice([1e-5, 1e-2]))}
+
+
+def _adaptive(axes: int) -> Callable[[Rng], Drawn]:
+    def draw(rng: Rng) -> Drawn:
+        x = _images(rng, axes, int(rng.integers(1, 20)), 3)
+        return [x], {"output_size": _sizes(rng, 1, 9, axes) if rng.random() < 0.7 else int(rng.integers(1, 6))}
+
+    return draw
+
+
+def _pointwise(**fixed: Callable[[Rng], Any]) -> Callable[[Rng], Drawn]:
+    """An activation: numbers of all sizes, away from 0 and whole numbers, where there are kinks."""
+
+    def draw(rng: Rng) -> Drawn:
+        x = _normal(rng, *_sizes(rng, 1, 12, int(rng.integers(1, 5)))) * rng.choice([0.3, 3.0, 30.0])
+        return [np.where(np.abs(x - np.round(x)) < 1e-3, x + 0.01, x)], {k: v(rng) for k, v in fixed.items()}
+
+    return draw
+
+
+def _along(rng: Rng) -> Drawn:
+    shape = _sizes(rng, 1, 12, int(rng.integers(1, 5)))
+    return [_normal(rng, *shape) * 5], {"dim": int(rng.integers(-len(shape), len(shape)))}
+
+
+def _glu(rng: Rng) -> Drawn:
+    shape = [2 * n for n in _sizes(rng, 1, 7, int(rng.integers(1, 4)))]
+    return [_normal(rng, *shape)], {"dim": int(rng.integers(-len(shape), len(shape)))}
+
+
+def _prelu(rng: Rng) -> Drawn:
+    channels = int(rng.integers(1, 20))
+    x = _normal(rng, 3, channels, *_sizes(rng, 1, 6, int(rng.integers(0, 3))))
+    return [x, _normal(rng, channels if rng.random() < 0.7 else 1)], {}
+
+
+def _binary(rng: Rng) -> Drawn:
+    n, d = _sizes(rng, 1, 9, 2)
+    options = _reduction(rng)
+    if rng.random() < 0.5:
+        options["weight"] = rng.uniform(0.3, 2, d)
+    return [_share(rng, n, d), _share(rng, n, d)], options
+
+
+def _multilabel(rng: Rng) -> Drawn:
+    n, classes = _sizes(rng, 2, 9, 2)
+    target = np.full((n, classes), -1)
+    for row in target:
+        count = int(rng.integers(0, classes + 1))
+        row[:count] = rng.permutation(classes)[:count]
+    return [_normal(rng, n, classes), target], _reduction(rng)
+
+
+def _multilabel_soft(rng: Rng) -> Drawn:
+    n, classes = _sizes(rng, 2, 9, 2)
+    return [_normal(rng, n, classes) * 3, rng.integers(0, 2, (n, classes)).astype(float)], _reduction(rng)
+
+
+def _gaussian(rng: Rng) -> Drawn:
+    shape = _sizes(rng, 2, 7, int(rng.integers(1, 4)))
+    wide = shape if rng.random() < 0.5 else (*shape[:-1], 1)
+    options = {**_reduction(rng), "full": bool(rng.random() < 0.5)}
+    return [_normal(rng, *shape), _normal(rng, *shape), rng.uniform(0.1, 3, wide)], options
+
+
+def _positive(rng: Rng) -> float:
+    return float(rng.uniform(0.2, 3))
+
+
 CASES: dict[str, Callable[[Rng], Drawn]] = {
+    "linear": _linear,
+    "layer_norm": _layer_norm,
+    "group_norm": _group_norm,
+    "batch_norm": _batch_norm,
+    "instance_norm": _instance_norm,
+    **{f"adaptive_{kind}_pool{n}d": _adaptive(n) for kind in ("avg", "max") for n in (1, 2, 3)},
+    **{
+        name: _pointwise()
+        for name in (
+            "relu",
+            "relu6",
+            "selu",
+            "gelu",
+            "silu",
+            "mish",
+            "sigmoid",
+            "tanh",
+            "logsigmoid",
+            "softsign",
+            "tanhshrink",
+            "hardswish",
+        )
+    },
+    "leaky_relu": _pointwise(negative_slope=_positive),
+    "elu": _pointwise(alpha=_positive),
+    "hardtanh": _pointwise(min_val=lambda rng: -_positive(rng), max_val=_positive),
+    "hardshrink": _pointwise(lambd=_positive),
+    "softshrink": _pointwise(lambd=_positive),
+    "threshold": _pointwise(threshold=_positive, value=_positive),
+    "softplus": _pointwise(beta=_positive, threshold=lambda rng: 20.0),
+    **dict.fromkeys(("softmax", "log_softmax", "softmin"), _along),
+    "glu": _glu,
+    "prelu": _prelu,
+    "binary_cross_entropy": _binary,
+    "multilabel_margin_loss": _multilabel,
+    "multilabel_soft_margin_loss": _multilabel_soft,
+    "gaussian_nll_loss": _gaussian,
     **{f"conv{n}d": _conv(n) for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": _conv_transpose(n) for n in (1, 2, 3)},
     **{f"max_pool{n}d": _pool(n, "max") for n in (1, 2, 3)},
@@ -229,11 +371,13 @@ def _differentiable(name: str, operands: list[Any]) -> list[bool]:
     floats = [isinstance(x, np.ndarray) and x.dtype.kind == "f" for x in operands]
     if name in WITHOUT_TARGET_GRADIENT:
         floats[-1] = False
+    if name == "batch_norm":
+        floats[1] = floats[2] = False
     return floats
 
 
 def _theirs(name: str, operands: list[Any], options: dict[str, Any], wanted: list[bool]) -> tuple[Any, list[Any]]:
-    tensors = [torch.tensor(x, requires_grad=w) if x is not None else None for x, w in zip(operands, wanted)]
+    tensors = [torch.tensor(x, requires_grad=w) if isinstance(x, np.ndarray) else x for x, w in zip(operands, wanted)]
     given = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
     return getattr(TF, name)(*tensors, **given), tensors
 
@@ -243,7 +387,7 @@ def _compare(name: str, operands: list[Any], options: dict[str, Any], dtype: str
     options = {k: _converted(v, dtype) for k, v in options.items()}
     wanted = _differentiable(name, operands)
     right, references = _theirs(name, operands, options, wanted)
-    tensors = [fastnn.Tensor(x, w) if x is not None else None for x, w in zip(operands, wanted)]
+    tensors = [fastnn.Tensor(x, w) if isinstance(x, np.ndarray) else x for x, w in zip(operands, wanted)]
     given = {k: fastnn.Tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
     y = getattr(F, name)(*tensors, **given)
     dy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
