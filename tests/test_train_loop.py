@@ -296,6 +296,23 @@ def test_any_iterable_is_a_loader(images):
     assert all(math.isfinite(record["test_loss"]) for record in trainer.history)
 
 
+def test_steps_under_autocast_and_evaluation_without(images):
+    seen = []
+
+    def loss(output, target):
+        seen.append((trainer.model.training, fastnn.is_autocast_enabled()))
+        return nn.functional.cross_entropy(output, target)
+
+    trainer, loader, test = make(images, autocast=True)
+    trainer.loss = trainer.eval_loss = loss
+    trainer.fit(loader, test, 1)
+    assert set(seen) == {(True, True), (False, False)}
+    plain, loader, test = make(images)
+    plain.fit(loader, test, 1)
+    assert bits(plain) != bits(trainer)
+    assert plain.history[0]["train_loss"] == pytest.approx(trainer.history[0]["train_loss"], rel=0.02)
+
+
 def test_default_model_learns(images):
     fastnn.manual_seed(0)
     model = models.create("digits", 10, 1, 8)

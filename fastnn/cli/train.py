@@ -16,7 +16,7 @@ __all__ = ["add_arguments", "run"]
 
 SETTINGS = (
     "model", "epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule", "augment",
-    "label_smoothing", "seed", "image_size", "checkpoint_every",
+    "label_smoothing", "seed", "image_size", "checkpoint_every", "autocast",
 )  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     settings.add_argument(
         "--checkpoint-every", type=count, metavar="STEPS", help="also write checkpoints within epochs"
     )
+    settings.add_argument("--autocast", action="store_const", const=True, help="multiply in bfloat16")
     parser.add_argument("--threads", type=count, metavar="N", help="threads of the kernels; changes no result")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
@@ -154,7 +155,7 @@ def _description(training: Run) -> str:
         f"model {config.model}, {params:,} parameters; {threads} thread{'s' * (threads > 1)}, {cpu.level()}",
         f"{config.optimizer}, lr {config.lr:g}{momentum}, weight decay {config.weight_decay:g}, "
         f"schedule {config.schedule}, batches of {config.batch_size}, augmentation {config.augment}, "
-        f"label smoothing {config.label_smoothing:g}, seed {config.seed}",
+        f"label smoothing {config.label_smoothing:g}, seed {config.seed}" + ", autocast" * config.autocast,
     ]
     trainer = training.trainer
     if trainer.step:

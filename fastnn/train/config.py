@@ -38,6 +38,8 @@ class Config:
         label_smoothing: share of the uniform distribution in the targets, in training alone.
         seed: of initial weights, order of the images, augmentation and dropout.
         checkpoint_every: steps between checkpoints within an epoch; None writes them at its end alone.
+        autocast: whether layers multiply in bfloat16, see `fastnn.autocast`; what forms the products
+            (`fastnn.backends.bf16.unit`) then decides bits, too.
 
     Raises:
         ValueError: naming the setting, if one is impossible.
@@ -63,6 +65,7 @@ class Config:
     label_smoothing: float
     seed: int
     checkpoint_every: int | None
+    autocast: bool
 
     @classmethod
     def create(cls, dataset: str, *, data_dir: str | None = None, seed: int = 0, **chosen: Any) -> Config:
@@ -83,7 +86,8 @@ class Config:
         if unknown:
             raise ValueError(f"Config.create: unknown settings {', '.join(sorted(unknown))}")
         given = {name: value for name, value in chosen.items() if value is not None}
-        settings: dict[str, Any] = {"image_size": None, "checkpoint_every": None} | asdict(DATASETS[dataset])
+        settings: dict[str, Any] = {"image_size": None, "checkpoint_every": None, "autocast": False}
+        settings |= asdict(DATASETS[dataset])
         optimizer = given.get("optimizer", settings["optimizer"])
         if optimizer != settings["optimizer"] and optimizer in OPTIMIZERS:
             settings |= asdict(OPTIMIZERS[optimizer])

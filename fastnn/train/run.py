@@ -129,6 +129,7 @@ class Run:
             [rates, MetricsWriter(self.folder / METRICS_FILE), checkpoints, self._progress, self._plots],
             schedule_every="step",
             eval_loss=CrossEntropyLoss(),
+            autocast=config.autocast,
         )
 
     @property

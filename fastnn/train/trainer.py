@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy.typing as npt
 
-from ..autograd import Tensor
+from ..autograd import Tensor, autocast
 from ..nn import Module
 from ..optim import Optimizer, clip_grad_norm_
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -57,6 +57,7 @@ class Trainer:
         clip_norm: the largest norm of the gradients, see `clip_grad_norm_`; None does not clip.
         accumulate: batches of the loader whose gradients are added up for one step, each weighted by its share of
             their rows: the gradient is that of all their rows at once.
+        autocast: whether training steps run under `fastnn.autocast`; evaluation computes in float32.
 
     Attributes:
         epoch: epochs completed.
@@ -92,6 +93,7 @@ class Trainer:
         eval_loss: Loss | None = None,
         clip_norm: float | None = None,
         accumulate: int = 1,
+        autocast: bool = False,
     ) -> None:
         if schedule_every not in ("step", "epoch"):
             raise ValueError(f"Trainer: expected schedule_every 'step' or 'epoch', got {schedule_every!r}")
@@ -104,6 +106,7 @@ class Trainer:
         self.schedule_every = schedule_every
         self.eval_loss = loss if eval_loss is None else eval_loss
         self.clip_norm, self.accumulate = clip_norm, accumulate
+        self.autocast = autocast
         self.epoch = 0
         self.epochs = 0
         self.step = 0
@@ -189,8 +192,9 @@ class Trainer:
         passes = []
         rows = sum(len(y.data) for _, y in batches)
         for x, y in batches:
-            output = self.model(x)
-            loss = self.loss(output, y)
+            with autocast() if self.autocast else nullcontext():
+                output = self.model(x)
+                loss = self.loss(output, y)
             value = float(loss.item())
             if not math.isfinite(value):
                 raise DivergedError(
