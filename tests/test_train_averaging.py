@@ -16,6 +16,7 @@ from fastnn.train import (
     AdaptiveClipping,
     AveragedModel,
     Callback,
+    Config,
     EarlyStopping,
     GradientNoise,
     Trainer,
@@ -29,6 +30,8 @@ from fastnn.train import (
     update_bn,
     write_checkpoint,
 )
+from fastnn.train.build import make_optimizer
+from fastnn.train.defaults import OPTIMIZERS
 
 ROWS, BATCH = 96, 24
 
@@ -319,3 +322,16 @@ def test_monte_carlo_probabilities_batches_and_errors() -> None:
         predict_monte_carlo(model, Tensor(x), 1)
     with pytest.raises(ValueError, match="empty loader"):
         predict_monte_carlo(model, [], 3)
+
+
+# Optimisers of whole runs
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimiser_of_a_run_makes_the_loss_fall(images: Any, name: str) -> None:
+    config = Config.create("digits", optimizer=name)
+    trainer, loader, _ = make(images)
+    trainer.optimizer = make_optimizer(config, trainer.model)
+    assert trainer.optimizer.param_groups[0]["weight_decay"] == config.weight_decay
+    history = trainer.fit(loader, None, 8)
+    assert history[-1]["train_loss"] < 0.95 * history[0]["train_loss"]  # RAdam begins slowly

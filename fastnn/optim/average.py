@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import _C
 from ..autograd import Tensor
 from ..autograd.dtype import Array
 from .checks import in_range
 from .optimizer import Group, Optimizer
-from .table import array_in_layout_of
+from .table import array_in_layout_of, mix
 
 __all__ = ["Lookahead", "lerp_"]
 
@@ -38,16 +37,7 @@ def lerp_(targets: Iterable[Tensor], sources: Iterable[Tensor], weight: float) -
     into, out_of = list(targets), list(sources)
     if len(into) != len(out_of):
         raise ValueError(f"lerp_: expected as many sources as targets, got {len(out_of)} and {len(into)}")
-    by_dtype: dict[np.dtype[Any], list[int]] = {}
-    for i, tensor in enumerate(into):
-        by_dtype.setdefault(tensor.data.dtype, []).append(i)
-    tables = []
-    for members in by_dtype.values():
-        spans = _C.Spans([into[i].data for i in members], [[]] * len(members), [None] * len(members))
-        spans.aim([out_of[i].data for i in members])
-        tables.append(spans)
-    for spans in tables:
-        _C.optim_mix(spans, 1.0 - weight, weight)
+    mix([tensor.data for tensor in into], 1.0 - weight, [tensor.data for tensor in out_of], weight)
     for tensor in into:
         tensor.bump()
 

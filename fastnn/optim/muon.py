@@ -13,7 +13,7 @@ from ..autograd import Tensor
 from ..autograd.dtype import Array
 from .checks import nonnegative
 from .optimizer import Group, Optimizer, Parameters
-from .table import StateTable
+from .table import StateTable, mix
 
 __all__ = ["Muon"]
 
@@ -93,33 +93,38 @@ class Muon(Optimizer):
                 raise ValueError(f"Muon: expected parameters of at least two dimensions, got shape {parameter.shape}")
 
     def _advance(self, group: Group, lr: float, table: StateTable, live: list[Tensor]) -> None:
-        decay, l1, decoupled, maximize = self._penalty(group)
+        decay, _, decoupled, _ = self._penalty(group)
         momentum = group["momentum"]
+        gradients = [self._penalised(group, parameter) for parameter in live]
+        buffers = [self.state[parameter]["momentum_buffer"].data for parameter in live]
+        mix(buffers, momentum, gradients, 1.0 - momentum)
         for parameter in live:
-            weight, buffer = parameter.data, self.state[parameter]["momentum_buffer"].data
-            gradient = parameter.grad.data  # type: ignore[union-attr]
-            gradient = -gradient if maximize else gradient
-            if l1:
-                gradient = gradient + (l1 * np.sign(weight)).astype(weight.dtype)
-            if decay and not decoupled:
-                gradient = gradient + (decay * weight).astype(weight.dtype)
-            _mix(buffer, momentum, gradient, 1.0 - momentum)
             self.state[parameter]["step"].data[...] += 1
-            update = gradient * (1.0 - momentum) + buffer * momentum if group["nesterov"] else buffer
-            rows = weight.shape[0]
-            matrix = np.ascontiguousarray(update.reshape(rows, -1))
-            direction = orthogonalized(matrix, group["ns_coefficients"], group["ns_steps"], group["eps"])
-            shrink = 1.0 - lr * decay if decoupled else 1.0
-            _mix(
-                weight, shrink, direction.reshape(weight.shape), -lr * _adjustment(group["adjust_lr_fn"], matrix.shape)
-            )
+        # Matrices of one shape and dtype are orthogonalised together.
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for i, parameter in enumerate(live):
+            shape = (parameter.shape[0], parameter.data.size // max(parameter.shape[0], 1))
+            alike.setdefault((shape, parameter.data.dtype), []).append(i)
+        for (shape, dtype), members in alike.items():
+            matrices = _C.empty((len(members), *shape), dtype)
+            for row, i in enumerate(members):
+                update = gradients[i] * (1.0 - momentum) + buffers[i] * momentum if group["nesterov"] else buffers[i]
+                matrices[row] = update.reshape(shape)
+            directions = orthogonalized(matrices, group["ns_coefficients"], group["ns_steps"], group["eps"])
+            weights = [live[i].data for i in members]
+            moves = [direction.reshape(weight.shape) for direction, weight in zip(directions, weights)]
+            mix(weights, 1.0 - lr * decay if decoupled else 1.0, moves, -lr * _adjustment(group["adjust_lr_fn"], shape))
 
-
-def _mix(w: Array, keep: float, g: Array, add: float) -> None:
-    """`w ← keep w + add g` in place."""
-    spans = _C.Spans([w], [[]], [None])
-    spans.aim([g])
-    _C.optim_mix(spans, keep, add)
+    def _penalised(self, group: Group, parameter: Tensor) -> Array:
+        """The gradient with what the penalties add to it."""
+        decay, l1, decoupled, maximize = self._penalty(group)
+        gradient, weight = parameter.grad.data, parameter.data  # type: ignore[union-attr]
+        gradient = -gradient if maximize else gradient
+        if l1:
+            gradient = gradient + (l1 * np.sign(weight)).astype(weight.dtype)
+        if decay and not decoupled:
+            gradient = gradient + (decay * weight).astype(weight.dtype)
+        return gradient
 
 
 def _adjustment(name: str | None, shape: tuple[int, ...]) -> float:
@@ -129,17 +134,18 @@ def _adjustment(name: str | None, shape: tuple[int, ...]) -> float:
     return math.sqrt(max(1.0, rows / columns))
 
 
-def orthogonalized(matrix: Array, coefficients: tuple[float, float, float], steps: int, eps: float) -> Array:
-    """Newton-Schulz iterations from `matrix / ‖matrix‖`, (rows, columns) -> (rows, columns).
+def orthogonalized(matrices: Array, coefficients: tuple[float, float, float], steps: int, eps: float) -> Array:
+    """Newton-Schulz iterations from each matrix over its Frobenius norm, (n, rows, columns) -> (n, rows, columns).
 
-    The result has the singular vectors of the matrix, and singular values between about 0.7 and 1.2.
+    The results have the singular vectors of the matrices, and singular values between about 0.7 and 1.2.
     """
     a, b, c = coefficients
-    wide = matrix.shape[0] <= matrix.shape[1]
-    x: Array = (matrix if wide else np.ascontiguousarray(matrix.T))[None]
-    x = x / max(math.sqrt(_C.sum_all(x, True)), eps)
-    rows = x.shape[1]
-    gram, powers = (_C.empty((1, rows, rows), x.dtype) for _ in range(2))
+    wide = matrices.shape[1] <= matrices.shape[2]
+    x: Array = matrices if wide else np.ascontiguousarray(matrices.transpose(0, 2, 1))
+    norms = np.array([math.sqrt(_C.sum_all(matrix, True)) for matrix in x])
+    x = x / np.maximum(norms, eps).astype(x.dtype).reshape(-1, 1, 1)
+    count, rows, _ = x.shape
+    gram, powers = (_C.empty((count, rows, rows), x.dtype) for _ in range(2))
     following = _C.empty(x.shape, x.dtype)
     for _ in range(steps):
         _C.matmul(x, False, x, True, gram)
@@ -147,5 +153,4 @@ def orthogonalized(matrix: Array, coefficients: tuple[float, float, float], step
         _C.axpby(b, gram, c, powers, powers)
         _C.matmul(powers, False, x, False, following)
         _C.axpby(a, x, 1.0, following, x)
-    result: Array = x[0] if wide else x[0].T
-    return result
+    return x if wide else x.transpose(0, 2, 1)

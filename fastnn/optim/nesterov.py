@@ -9,6 +9,7 @@ from .. import _C
 from ..autograd import Tensor, enable_grad
 from .checks import nonnegative
 from .optimizer import Group, Optimizer, Parameters
+from .table import mix
 
 __all__ = ["Nesterov"]
 
@@ -102,10 +103,8 @@ class Nesterov(Optimizer):
 
     def _move(self, parameters: list[Tensor], share: float) -> None:
         """`w ← w + share · v`."""
+        mix([p.data for p in parameters], 1.0, [self.state[p]["velocity"].data for p in parameters], share)
         for parameter in parameters:
-            spans = _C.Spans([parameter.data], [[]], [None])
-            spans.aim([self.state[parameter]["velocity"].data])
-            _C.optim_mix(spans, 1.0, share)
             parameter.bump()
 
     def _update(self, group: Group, lr: float, spans: Any) -> None:

@@ -11,7 +11,7 @@ from .. import _C
 from ..autograd import Tensor
 from ..autograd.dtype import Array, DType
 
-__all__ = ["StateTable", "array_in_layout_of"]
+__all__ = ["StateTable", "array_in_layout_of", "mix"]
 
 
 def array_in_layout_of(weight: Array, value: float) -> Array:
@@ -23,6 +23,24 @@ def array_in_layout_of(weight: Array, value: float) -> Array:
     flat: Array = _C.empty(tuple(weight.shape[dim] for dim in order), weight.dtype)
     flat.fill(value)
     return flat.transpose(np.argsort(order)) if weight.ndim > 1 else flat
+
+
+def mix(targets: Sequence[Array], keep: float, sources: Sequence[Array], add: float) -> None:
+    """`a ← keep · a + add · b` in place for every target a and its source b: one pass over those of each dtype.
+
+    Raises:
+        TypeError, ValueError: if a pair differs in dtype or shape, or a target has gaps; nothing has changed then.
+    """
+    by_dtype: dict[DType, list[int]] = {}
+    for i, array in enumerate(targets):
+        by_dtype.setdefault(array.dtype, []).append(i)
+    tables = []
+    for members in by_dtype.values():
+        spans = _C.Spans([targets[i] for i in members], [[]] * len(members), [None] * len(members))
+        spans.aim([sources[i] for i in members])
+        tables.append(spans)
+    for spans in tables:
+        _C.optim_mix(spans, keep, add)
 
 
 class StateTable:

@@ -81,7 +81,8 @@ class AveragedModel(Module):
         device: None or "cpu", as everything is.
         avg_fn: another average, (averaged, current, number of earlier ones) -> new average of one tensor.
         multi_avg_fn: another average that changes a list of tensors in place, see `get_ema_multi_avg_fn`.
-        use_buffers: average buffers too, for instance running statistics; otherwise they are copied.
+        use_buffers: average floating buffers too, for instance running statistics; otherwise they are copied, as
+            integers always are.
 
     Attributes:
         module: the averaged network.

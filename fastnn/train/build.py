@@ -70,6 +70,16 @@ def make_optimizer(config: Config, model: Module) -> Optimizer:
             return optim.Adagrad(params, lr, weight_decay=decay)
         case "adadelta":
             return optim.Adadelta(params, lr, weight_decay=decay)
+        case "nadam":
+            return optim.NAdam(params, lr, weight_decay=decay)
+        case "radam":
+            return optim.RAdam(params, lr, weight_decay=decay)
+        case "adamax":
+            return optim.Adamax(params, lr, weight_decay=decay)
+        case "lion":
+            return optim.Lion(params, lr, weight_decay=decay)
+        case "lamb":
+            return optim.LAMB(params, lr, weight_decay=decay)
     raise ValueError(f"make_optimizer: there is no optimizer {config.optimizer!r}")
 
 

@@ -52,4 +52,9 @@ OPTIMIZERS = {
     "rmsprop": OptimizerDefaults(lr=1e-3, momentum=0.0),
     "adagrad": OptimizerDefaults(lr=1e-2),
     "adadelta": OptimizerDefaults(lr=1.0),
+    "nadam": OptimizerDefaults(lr=2e-3),
+    "radam": OptimizerDefaults(lr=2e-3),
+    "adamax": OptimizerDefaults(lr=4e-3),
+    "lion": OptimizerDefaults(lr=3e-4, weight_decay=3e-2),
+    "lamb": OptimizerDefaults(lr=1e-2, weight_decay=1e-2),
 }
