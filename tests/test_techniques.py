@@ -6,11 +6,13 @@ import ast
 import functools
 import inspect
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
 import fastnn
+from fastnn import diagnose, ensemble, evaluation, nn, optim, preprocessing
 from fastnn.nn import functional
 from tests.cases import cases
 from tests.process import ROOT
@@ -114,6 +116,30 @@ def test_the_sections_are_complete() -> None:
     assert {row.heading for row in ROWS} == set(HEADINGS)
     names = [(row.heading, row.technique) for row in ROWS]
     assert len(names) == len(set(names))
+
+
+def test_what_there_is_of_some_families_has_a_row() -> None:
+    """Losses, optimisers, schedules, initialisers, preprocessing, and the functions that examine."""
+    named = {id(resolve(entry.split("(")[0])) for row in ROWS for entry in code(row.names)}
+    bases = {optim.Optimizer, optim.lr_scheduler.LRScheduler}
+    families: list[tuple[Any, Callable[[str, Any], bool]]] = [
+        (nn, lambda name, thing: name.endswith("Loss")),
+        (nn.init, lambda name, thing: True),
+        (optim, lambda name, thing: inspect.isclass(thing)),
+        (optim.lr_scheduler, lambda name, thing: True),
+        (preprocessing, lambda name, thing: True),
+        (diagnose, lambda name, thing: inspect.isfunction(thing)),
+        (evaluation, lambda name, thing: inspect.isfunction(thing)),
+        (ensemble, lambda name, thing: inspect.isfunction(thing)),
+    ]
+    missing = [
+        f"{module.__name__}.{name}"
+        for module, belongs in families
+        for name in module.__all__
+        if belongs(name, getattr(module, name)) and getattr(module, name) not in bases
+        if id(getattr(module, name)) not in named
+    ]
+    assert missing == []
 
 
 def test_names_and_tests_that_do_not_exist_are_noticed() -> None:
