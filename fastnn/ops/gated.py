@@ -40,15 +40,15 @@ def glu(input: Array, dim: int = -1) -> Activated:
         raise ValueError(f"glu: expected an even length along dimension {dim}, got shape {input.shape}")
     half = input.shape[axis] // 2
     first, second = ((slice(None),) * axis + (part,) for part in (slice(half), slice(half, None)))
-    a, gate_input = input[first], np.ascontiguousarray(input[second])
-    gate: Array = _C.empty_like(gate_input)
-    _C.activation_fwd(_C.ACTIVATIONS["sigmoid"], gate_input, gate)
-    y, shape = a * gate, input.shape
+    gate = input[second].copy(order="K")  # in the memory order of the input, channels-last or not
+    _C.activation_fwd(_C.ACTIVATIONS["sigmoid"], gate, gate)
+    y, shape = np.multiply(input[first], gate, out=np.empty_like(gate)), input.shape
 
     def backward(dy: Array, needs: Needs) -> Grads:
-        dx: Array = _C.empty(shape, dy.dtype)
+        dx = np.empty_like(gate, shape=shape)
         np.multiply(dy, gate, out=dx[first])
-        np.multiply(dy * y, 1 - gate, out=dx[second])
+        np.multiply(dy, y, out=dx[second])
+        dx[second] *= 1 - gate
         return (dx,)
 
     return y, backward
