@@ -115,6 +115,8 @@ class AdamW(Adam):
     Source: Loshchilov, Hutter 2019.
     """
 
+    essential = frozenset(("decoupled_weight_decay",))
+
     def __init__(
         self,
         params: Parameters,

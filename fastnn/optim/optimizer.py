@@ -75,6 +75,8 @@ class Optimizer:
     slots: ClassVar[tuple[str, ...]] = ()
     # State of PyTorch's optimiser of the same name that follows from the step count.
     derived: ClassVar[frozenset[str]] = frozenset()
+    # Hyperparameters that make the method what it is, which a loaded state does not change.
+    essential: ClassVar[frozenset[str]] = frozenset()
     # The hyperparameters that groups of every method have; a method without fused steps has none of them.
     penalties: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {"l1": 0.0, "decoupled_weight_decay": False, "max_norm": None}

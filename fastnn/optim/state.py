@@ -34,7 +34,7 @@ def load_groups(optimizer: Optimizer, state_dict: Mapping[str, Any], problems: l
     for i, (group, loaded) in enumerate(zip(own, saved)):
         if len(loaded["params"]) != len(group["params"]):
             problems.append(f"group {i}: expected {len(group['params'])} parameters, got {len(loaded['params'])}")
-        options = {k: v for k, v in loaded.items() if k != "params" and k not in IMPLEMENTATION}
+        options = {k: v for k, v in loaded.items() if k != "params" and k not in IMPLEMENTATION | optimizer.essential}
         options = {k: tuple(v) if k == "betas" else v for k, v in options.items()}
         if callable(group["lr"]):
             options.pop("lr", None)
