@@ -8,7 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from fastnn import data, preprocessing
+from fastnn.autograd import Tensor
+from fastnn.nn import CrossEntropyLoss
+from fastnn.train import Config, Run, build, evaluate, predict
+from fastnn.train.run import load_model, load_preprocessor
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = [
@@ -234,3 +241,22 @@ def test_damaged_runs_are_one_line(uninterrupted, tmp_path, capsys):
         (run / "config.json").write_text(content)
         assert main(["train", "--resume", str(run)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_preprocessing_is_fitted_once_and_used_everywhere(tmp_path):
+    """Whitened digits: evaluation and prediction read the training statistics from the run's folder."""
+    run = Run(Config.create("digits", model="mlp", epochs=1, preprocess="zca"), tmp_path / "run")
+    result = run.fit(quiet=True)
+    saved = preprocessing.load(tmp_path / "run" / "preprocessing.safetensors")
+    train, test = data.Digits(train=True), data.Digits(train=False)
+    images, _ = train.batch(np.arange(len(train)))
+    assert saved == preprocessing.ZCA().fit(images)
+    model, config, facts = load_model(tmp_path / "run")
+    assert config.preprocess == "zca"
+    images, labels = test.batch(np.arange(len(test)))
+    scores = predict(model, Tensor(saved.transform(images).transpose(0, 3, 1, 2)))
+    assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(result["test_accuracy"], abs=1e-9)
+    loader = build.test_loader(facts, test, load_preprocessor(tmp_path / "run", config))
+    again = evaluate(model, loader, CrossEntropyLoss())
+    assert again["accuracy"] == result["test_accuracy"]
+    assert Run.resume(tmp_path / "run").preprocessor == saved

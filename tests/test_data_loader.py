@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from fastnn import Tensor, data
+from fastnn import Tensor, data, transforms
 from fastnn.random import manual_seed
 
 COUNT = 53
@@ -344,3 +344,21 @@ def test_sampler_of_the_user(dataset, prefetch):
 def test_negative_epoch(dataset):
     with pytest.raises(ValueError, match="epoch >= 0"):
         data.DataLoader(dataset).set_epoch(-1)
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_batches_are_mixed(prefetch):
+    """Classes are the constant values of the images: a mixture's mean value is the mean of its classes."""
+    labels = np.arange(40) % 4
+    dataset = data.ArrayDataset((60 * labels[:, None, None, None] + np.zeros((1, 6, 6, 1))).astype(np.uint8), labels)
+    epochs = []
+    for _ in range(2):
+        mix = transforms.MixUp(alpha=1.0, num_classes=4)
+        loader = data.DataLoader(dataset, 10, shuffle=True, mix=mix, seed=3, prefetch=prefetch)
+        epochs.append([(x.data.copy(), y.data.copy()) for x, y in loader])
+    for (x, y), (again, same) in zip(*epochs, strict=True):
+        assert y.shape == (10, 4)
+        assert y.dtype == np.float32
+        np.testing.assert_allclose(x.mean(axis=(1, 2, 3)) * 255 / 60, y @ np.arange(4), atol=1e-4)
+        np.testing.assert_array_equal(x, again)
+        np.testing.assert_array_equal(y, same)

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from ..train import Accuracy, ConfusionMatrix, evaluate
     from ..train.build import test_loader
     from ..train.files import json_text
-    from ..train.run import load_datasets, load_model
+    from ..train.run import load_datasets, load_model, load_preprocessor
 
     if args.threads is not None:
         set_num_threads(args.threads)
@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     if tuple(test.classes) != facts.classes:
         raise ValueError(f"the classes of the test images are not those that {args.folder} was trained on")
     metrics = {"accuracy": Accuracy(), "confusion": ConfusionMatrix(len(facts.classes))}
-    values = evaluate(model, test_loader(facts, test), CrossEntropyLoss(), metrics)
+    loader = test_loader(facts, test, load_preprocessor(args.folder, config))
+    values = evaluate(model, loader, CrossEntropyLoss(), metrics)
     matrix: npt.NDArray[np.int64] = values["confusion"]
     result: dict[str, Any] = {
         "run": args.folder,

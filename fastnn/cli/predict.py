@@ -36,18 +36,18 @@ def run(args: argparse.Namespace) -> int:
     from ..autograd import Tensor
     from ..cpu import set_num_threads
     from ..train import predict
+    from ..train.build import plain_transform
     from ..train.files import json_text
     from ..train.plots import softmax
-    from ..train.run import load_model
-    from ..transforms import Normalize
+    from ..train.run import load_model, load_preprocessor
 
     if args.threads is not None:
         set_num_threads(args.threads)
-    model, _, facts = load_model(args.folder, args.checkpoint)
+    model, config, facts = load_model(args.folder, args.checkpoint)
     pixels = np.stack([read_image(path, facts) for path in args.images])
     if args.invert:
         pixels = 255 - pixels
-    batch = Normalize(facts.mean, facts.std)(pixels)
+    batch = plain_transform(facts, load_preprocessor(args.folder, config))(pixels)
     probabilities = softmax(predict(model, Tensor(batch.transpose(0, 3, 1, 2))))
     results: list[dict[str, Any]] = []
     width = max(len(path) for path in args.images)

@@ -16,14 +16,14 @@ __all__ = ["add_arguments", "run"]
 
 SETTINGS = (
     "model", "epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule", "augment",
-    "label_smoothing", "seed", "image_size", "checkpoint_every", "autocast",
+    "preprocess", "label_smoothing", "seed", "image_size", "checkpoint_every", "autocast",
 )  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; every setting is None where it was not given."""
     from .. import models, transforms
-    from ..train.config import SCHEDULES
+    from ..train.config import PREPROCESSING, SCHEDULES
     from ..train.defaults import DATASETS, OPTIMIZERS
 
     datasets = [name for name in DATASETS if name != "folder"]
@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=transforms.AUGMENTATIONS,
         metavar="NAME",
         help=", ".join(transforms.AUGMENTATIONS),
+    )
+    settings.add_argument(
+        "--preprocess",
+        choices=PREPROCESSING,
+        metavar="NAME",
+        help=f"{', '.join(PREPROCESSING)} (default: standardize)",
     )
     settings.add_argument("--label-smoothing", type=rate, metavar="S")
     settings.add_argument("--seed", type=seed, metavar="N", help="default: 0")

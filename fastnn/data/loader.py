@@ -17,6 +17,7 @@ from fastnn.data.sampler import RandomSampler, Sampler, SequentialSampler
 if TYPE_CHECKING:
     from fastnn.autograd import Tensor
     from fastnn.random import SampleGenerator
+    from fastnn.transforms import Mixture
 
 
 class BatchTransform(Protocol):
@@ -48,6 +49,8 @@ class DataLoader:
         shuffle: visit rows in a random order, `RandomSampler`, instead of sequentially.
         transform: a `BatchTransform` for the images. Images that are uint8 afterwards, or have none, are
             scaled to [0, 1], ``x / 255``.
+        mix: `transforms.MixUp` or `transforms.CutMix`: what mixes the images of a batch, and its second column, after
+            the transform. That column then holds distributions over the classes, float32 (n, classes).
         sampler: another order, instead of `shuffle`.
         drop_last: leave out a last batch smaller than `batch_size`.
         seed: of order and transforms; by default drawn from `fastnn.random.default_generator`, so that
@@ -77,6 +80,7 @@ class DataLoader:
         shuffle: bool = False,
         *,
         transform: BatchTransform | None = None,
+        mix: Mixture | None = None,
         sampler: Sampler | None = None,
         drop_last: bool = False,
         seed: int | None = None,
@@ -90,7 +94,7 @@ class DataLoader:
             raise ValueError("DataLoader: expected either shuffle or a sampler, got both")
         self.dataset = dataset
         self.batch_size = _integer("batch_size", batch_size, 1)
-        self.transform = transform
+        self.transform, self.mix = transform, mix
         self.sampler: Sampler = sampler or (RandomSampler if shuffle else SequentialSampler)(dataset)
         self.drop_last = drop_last
         self.prefetch = _integer("prefetch", prefetch, 0)
@@ -187,21 +191,24 @@ class DataLoader:
     def _prepared(self, columns: tuple[Array, ...], epoch: int, streams: Indices) -> tuple[Array, ...]:
         first, *others = columns
         if first.dtype != np.uint8 or first.ndim != 4:
-            if self.transform is not None:
+            if self.transform is not None or self.mix is not None:
                 raise ValueError(
                     f"DataLoader: a transform needs images, uint8 (n, H, W, C); the dataset has "
                     f"{first.dtype} {first.shape}"
                 )
             return columns
-        images: Array = first
-        if self.transform is not None:
-            from fastnn.random import SampleGenerator
+        from fastnn.random import SampleGenerator
 
-            images = self.transform(first, SampleGenerator(self.seed, epoch, streams))
+        images: Array = first
+        rng = SampleGenerator(self.seed, epoch, streams)
+        if self.transform is not None:
+            images = self.transform(first, rng)
             _check_transformed(images, len(first))
         if images.dtype == np.uint8:
             # The quotient, not the product with 1/255, which is off by one bit for half of the values.
             images = np.divide(images, np.float32(255), dtype=np.float32)
+        if self.mix is not None:
+            images, others[0] = self.mix(images, others[0], rng)
         return np.ascontiguousarray(images).transpose(0, 3, 1, 2), *others
 
 

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING
 from .. import models, optim
 from ..data import DataLoader
 from ..optim import lr_scheduler
+from ..preprocessing import ZCA, ChannelMean, MeanImage
 from ..random import manual_seed
 from ..transforms import augmentation
-from .config import Config, DataFacts
+from .config import Config, DataFacts, statistics_images
 
 if TYPE_CHECKING:
     from ..data.catalogue import ImageDataset
     from ..nn import Module
     from ..optim import Optimizer
     from ..optim.lr_scheduler import LRScheduler
+    from ..preprocessing import Preprocessor
+    from ..transforms import Transform
 
-__all__ = ["make_loaders", "make_model", "make_optimizer", "make_schedule", "test_loader"]
+__all__ = [
+    "make_loaders", "make_model", "make_optimizer", "make_preprocessor", "make_schedule", "plain_transform",
+    "test_loader",
+]  # fmt: skip
 
 _EVAL_BATCH = 500
 _WARM_UP = 0.2  # share of a one-cycle, linear or cosine schedule in which the rate rises
@@ -33,23 +39,39 @@ def make_model(config: Config, facts: DataFacts) -> Module:
     return models.create(config.model, len(facts.classes), facts.channels, (facts.height, facts.width))
 
 
+def make_preprocessor(config: Config, train: ImageDataset) -> Preprocessor | None:
+    """What stands in for `Normalize`, fitted to the training images; None where that is what is wanted."""
+    if config.preprocess == "standardize":
+        return None
+    kinds = {"center": ChannelMean, "mean-image": MeanImage, "zca": ZCA}
+    return kinds[config.preprocess]().fit(statistics_images(train))
+
+
 def make_loaders(
-    config: Config, facts: DataFacts, train: ImageDataset, test: ImageDataset
+    config: Config,
+    facts: DataFacts,
+    train: ImageDataset,
+    test: ImageDataset,
+    preprocessor: Preprocessor | None = None,
 ) -> tuple[DataLoader, DataLoader]:
     """The shuffled, augmented loader of the training part and the plain one of the test part.
 
     Raises:
         ValueError: if the augmentation is unknown or does not suit the images.
     """
-    augment = augmentation(config.augment, (facts.height, facts.width), facts.mean, facts.std)
+    augment = augmentation(config.augment, (facts.height, facts.width), facts.mean, facts.std, preprocessor)
     train_loader = DataLoader(train, config.batch_size, shuffle=True, transform=augment, seed=config.seed)
-    return train_loader, test_loader(facts, test)
+    return train_loader, test_loader(facts, test, preprocessor)
 
 
-def test_loader(facts: DataFacts, dataset: ImageDataset) -> DataLoader:
+def plain_transform(facts: DataFacts, preprocessor: Preprocessor | None = None) -> Transform:
+    """What turns images into the floats that the network was trained on, without augmentation."""
+    return augmentation("none", (facts.height, facts.width), facts.mean, facts.std, preprocessor)
+
+
+def test_loader(facts: DataFacts, dataset: ImageDataset, preprocessor: Preprocessor | None) -> DataLoader:
     """Normalised images in order, in batches that suit evaluation."""
-    plain = augmentation("none", (facts.height, facts.width), facts.mean, facts.std)
-    return DataLoader(dataset, _EVAL_BATCH, transform=plain, seed=0)
+    return DataLoader(dataset, _EVAL_BATCH, transform=plain_transform(facts, preprocessor), seed=0)
 
 
 def make_optimizer(config: Config, model: Module) -> Optimizer:

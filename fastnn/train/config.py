@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..data.catalogue import ImageDataset
 from .defaults import DATASETS, OPTIMIZERS
 
-__all__ = ["SCHEDULES", "Config", "DataFacts"]
+__all__ = ["PREPROCESSING", "SCHEDULES", "Config", "DataFacts"]
 
+PREPROCESSING = ("standardize", "center", "mean-image", "zca")
 SCHEDULES = ("onecycle", "cosine", "linear", "step", "exponential", "constant")
 _STATISTICS_ROWS = 10_000
 
@@ -35,6 +37,8 @@ class Config:
         weight_decay: λ, see the optimiser.
         schedule: one of `SCHEDULES`, see `make_schedule`.
         augment: one of `fastnn.transforms.AUGMENTATIONS`.
+        preprocess: one of `PREPROCESSING`: by mean and deviation of each channel, by its mean, by the mean image, or
+            ZCA whitening; statistics are those of the training images alone.
         label_smoothing: share of the uniform distribution in the targets, in training alone.
         seed: of initial weights, order of the images, augmentation and dropout.
         checkpoint_every: steps between checkpoints within an epoch; None writes them at its end alone.
@@ -62,6 +66,7 @@ class Config:
     weight_decay: float
     schedule: str
     augment: str
+    preprocess: str
     label_smoothing: float
     seed: int
     checkpoint_every: int | None
@@ -86,8 +91,8 @@ class Config:
         if unknown:
             raise ValueError(f"Config.create: unknown settings {', '.join(sorted(unknown))}")
         given = {name: value for name, value in chosen.items() if value is not None}
-        settings: dict[str, Any] = {"image_size": None, "checkpoint_every": None, "autocast": False}
-        settings |= asdict(DATASETS[dataset])
+        common = {"image_size": None, "checkpoint_every": None, "preprocess": "standardize", "autocast": False}
+        settings: dict[str, Any] = common | asdict(DATASETS[dataset])
         optimizer = given.get("optimizer", settings["optimizer"])
         if optimizer != settings["optimizer"] and optimizer in OPTIMIZERS:
             settings |= asdict(OPTIMIZERS[optimizer])
@@ -109,6 +114,7 @@ class Config:
     def __post_init__(self) -> None:
         _check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS))
         _check_choice("schedule", self.schedule, SCHEDULES)
+        _check_choice("preprocess", self.preprocess, PREPROCESSING)
         for name in ("epochs", "batch_size", "image_size", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -132,6 +138,13 @@ class Config:
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"expected {name} to be one of {', '.join(choices)}, got {value!r}")
+
+
+def statistics_images(dataset: ImageDataset) -> npt.NDArray[np.uint8]:
+    """The training images that statistics are taken of: at most 10,000, evenly spread, (N, H, W, C)."""
+    rows = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _STATISTICS_ROWS)).astype(np.int64))
+    images: npt.NDArray[np.uint8] = dataset.batch(rows)[0]
+    return images
 
 
 @dataclass(frozen=True)
@@ -167,8 +180,7 @@ class DataFacts:
         """
         if not len(dataset):
             raise ValueError("the training part of the dataset is empty")
-        rows = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _STATISTICS_ROWS)).astype(np.int64))
-        images, _ = dataset.batch(rows)
+        images = statistics_images(dataset)
         _, height, width, channels = images.shape
         means, deviations = [], []
         for channel in range(channels):

@@ -3,6 +3,7 @@
 The folder of a run holds
 
     config.json      the settings, and what the network has to know of the data
+    preprocessing.safetensors  training statistics, unless they are those in config.json
     metrics.jsonl    a line per epoch
     checkpoints/     `last` and `best`, see `fastnn.train.checkpoint`
     curves.png       learning curves
@@ -17,12 +18,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import cpu
+from .. import cpu, preprocessing
 from .._version import __version__
 from ..data import load
 from ..data.catalogue import ImageDataset
 from ..nn import CrossEntropyLoss, Module
-from .build import make_loaders, make_model, make_optimizer, make_schedule
+from .build import make_loaders, make_model, make_optimizer, make_preprocessor, make_schedule
 from .callbacks import LearningRateMonitor, MetricsWriter
 from .checkpoint import MODEL_FILE, Checkpoints, read_checkpoint
 from .config import Config, DataFacts
@@ -31,9 +32,10 @@ from .plots import Plots
 from .progress import Progress
 from .trainer import Trainer
 
-__all__ = ["CHECKPOINTS", "Run", "load_datasets", "load_model", "new_folder", "read_config"]
+__all__ = ["CHECKPOINTS", "Run", "load_datasets", "load_model", "load_preprocessor", "new_folder", "read_config"]
 
 CONFIG_FILE, METRICS_FILE, RESULT_FILE, CHECKPOINTS = "config.json", "metrics.jsonl", "result.json", "checkpoints"
+PREPROCESSING_FILE = "preprocessing.safetensors"
 _RATES_KEPT = 1000
 
 
@@ -75,6 +77,8 @@ class Run:
         else:
             self.folder = Path(folder)
             self.folder.mkdir(parents=True, exist_ok=True)
+        if self.preprocessor is not None:
+            self.preprocessor.save(self.folder / PREPROCESSING_FILE)
         description = {"config": asdict(config), "data": asdict(self.facts), "fastnn": __version__}
         write_json(self.folder / CONFIG_FILE, description)
         self.trainer = self._make_trainer()
@@ -94,7 +98,7 @@ class Run:
         run = cls.__new__(cls)
         run.folder = Path(folder)
         config, facts = read_config(run.folder)
-        run._prepare(config, data_dir)
+        run._prepare(config, data_dir, load_preprocessor(run.folder, config))
         if run.facts != facts:
             raise ValueError(f"the data are not those that the run {folder} was started with")
         run.trainer = run._make_trainer()
@@ -103,13 +107,18 @@ class Run:
             run.trainer.load_state_dict(read_checkpoint(last))
         return run
 
-    def _prepare(self, config: Config, data_dir: str | None = None) -> None:
+    def _prepare(
+        self, config: Config, data_dir: str | None = None, preprocessor: preprocessing.Preprocessor | None = None
+    ) -> None:
         """Load the data and build the network and the loaders; nothing is written."""
         self.config = config
         self.train_data, self.test_data = load_datasets(config, data_dir)
         self.facts = DataFacts.of(self.train_data)
         self.model = make_model(config, self.facts)
-        self.train_loader, self.test_loader = make_loaders(config, self.facts, self.train_data, self.test_data)
+        self.preprocessor = preprocessor or make_preprocessor(config, self.train_data)
+        self.train_loader, self.test_loader = make_loaders(
+            config, self.facts, self.train_data, self.test_data, self.preprocessor
+        )
 
     def _make_trainer(self) -> Trainer:
         config = self.config
@@ -230,6 +239,18 @@ def read_config(folder: str | Path) -> tuple[Config, DataFacts]:
         return Config.from_dict(content["config"]), DataFacts.from_dict(content["data"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def load_preprocessor(folder: str | Path, config: Config) -> preprocessing.Preprocessor | None:
+    """What a run preprocesses images with, fitted to its training images; None for the statistics in its settings.
+
+    Raises:
+        FileNotFoundError: if its file is missing.
+        ValueError: if that is damaged.
+    """
+    if config.preprocess == "standardize":
+        return None
+    return preprocessing.load(Path(folder) / PREPROCESSING_FILE)
 
 
 def load_model(folder: str | Path, checkpoint: str = "last") -> tuple[Module, Config, DataFacts]:

@@ -26,7 +26,11 @@ _KNOWN: dict[str, type[Transform]] = {
 
 
 def augmentation(
-    name: str, size: int | Sequence[int], mean: float | Sequence[float], std: float | Sequence[float]
+    name: str,
+    size: int | Sequence[int],
+    mean: float | Sequence[float],
+    std: float | Sequence[float],
+    normalize: Transform | None = None,
 ) -> Compose:
     """A usual augmentation for small images, ending in float32.
 
@@ -39,6 +43,7 @@ def augmentation(
         size: height and width of the images, or one number for both.
         mean: as for `Normalize`.
         std: as for `Normalize`.
+        normalize: what makes floats of the images instead of `Normalize(mean, std)`, such as fitted preprocessing.
 
     Shape:
         the result: uint8 (N, \\*size, C) -> float32 (N, \\*size, C)
@@ -66,7 +71,7 @@ def augmentation(
         steps.append(RandomCrop((height, width), padding=(width // 8, height // 8), padding_mode="reflect"))
     if name in ("flip", "standard", "cutout"):
         steps.append(RandomHorizontalFlip())
-    steps.append(Normalize(mean, std))
+    steps.append(Normalize(mean, std) if normalize is None else normalize)
     if name == "cutout":
         steps.append(Cutout((max(height // 2, 1), max(width // 2, 1))))
     return Compose(steps)
