@@ -206,8 +206,29 @@ def test_geometry_agrees_with_pillow(pillow: Any) -> None:
             for p in pictures
         ]
         assert mean_difference(T.Affine(matrix, interpolation=name, fill=9)(x), want) < 1
+        stretched = (1 / 1.3, 0, 26 - 26 / 1.3, 0, 1 / 0.8, 20 - 20 / 0.8)  # about the middle
+        want = [p.transform((width, height), pillow.Transform.AFFINE, stretched, resample) for p in pictures]
+        assert mean_difference(T.RandomStretch((1.3, 1.3), (0.8, 0.8), interpolation=name)(x), want) < 1
         want = [p.rotate(33, resample) for p in pictures]
         assert mean_difference(T.RandomRotation((33, 33), interpolation=name)(x), want) < 1
+
+
+def test_affine_maps_undo_shear_scale_rotation_and_shift() -> None:
+    """The maps back are the inverses of ``T C R S C⁻¹``, multiplied out as matrices."""
+    from fastnn.transforms.affine import inverse_matrices
+
+    rng = np.random.default_rng(0)
+    angle, translate, scale = rng.uniform(-180, 180, 20), rng.normal(size=(20, 2)) * 9, rng.uniform(0.3, 3, (20, 2))
+    shear, center = rng.uniform(-40, 40, (20, 2)), (11.0, 4.5)
+    got = inverse_matrices(angle, translate, scale, shear, (30, 40), center)
+    for i in range(20):
+        r, (x, y) = np.radians(angle[i]), np.radians(shear[i])
+        a, c = np.cos(r - y) / np.cos(y), np.sin(r - y) / np.cos(y)
+        forward = np.array([[a, -a * np.tan(x) - np.sin(r)], [c, -c * np.tan(x) + np.cos(r)]])
+        whole = np.eye(3)
+        whole[:2, :2] = forward * scale[i]
+        whole[:2, 2] = np.array(center) + translate[i] - whole[:2, :2] @ center
+        np.testing.assert_allclose(got[i], np.linalg.inv(whole)[:2].ravel(), atol=1e-9)
 
 
 def test_rotation_by_right_angles_is_exact() -> None:

@@ -17,7 +17,7 @@ _COMMANDS: dict[str, tuple[str, tuple[str, ...], float]] = {
     "train": ("training steps of whole networks", ("torch",), 4.0),
     "infer": ("inference of whole networks", ("torch", "onnxruntime"), 2.0),
     "optim": ("steps of every optimiser, 1 and 10 million parameters", ("numpy", "torch"), 0.3),
-    "augment": ("augmentation of images, and epochs through the loader", ("numpy", "torch"), 0.3),
+    "augment": ("augmentation of images, and epochs through the loader", ("numpy", "torch", "pillow"), 0.3),
 }
 """Purpose, libraries to compare with, and seconds to spend on each contender of each row."""
 

@@ -66,6 +66,7 @@ class Row:
             "torch_form": self.torch_form,
             "torch_over_fastnn": self.over_fastnn(self.torch_form),
             "numpy_over_fastnn": self.over_fastnn("numpy"),
+            "pillow_over_fastnn": self.over_fastnn("pillow"),
             "differences": self.differences,
         }
 
@@ -88,7 +89,7 @@ def run(
     """
     from tqdm import tqdm
 
-    table = table_of(cases)
+    table = table_of(cases, pillow="pillow" in against)
     put = show or (lambda line: tqdm.write(line, file=sys.stdout))
     put(table.head())
     rows = []
@@ -97,7 +98,7 @@ def run(
             bar.set_description(case.family)
             row = run_case(case, against, machine, seconds)
             rows.append(row)
-            put(table.line(_cells(row)))
+            put(table.line(_cells(row, pillow="pillow" in against)))
             for name, distance in row.differences.items():
                 if not distance <= TOLERANCE:
                     put(f"  warning: the result differs from that of {name} by {distance:.1e}")
@@ -112,7 +113,7 @@ def run_case(case: Case, against: Mapping[str, Any], machine: Machine, seconds: 
     if "numpy" in works:
         # The slow one: its result is that of a timed call.
         timed["numpy"] = lambda: results.update(numpy=works["numpy"]())
-    timings = measure(timed, seconds, alone=("numpy",))
+    timings = measure(timed, seconds, alone=("numpy", "pillow"))
     differences = _differences(works, results) if case.comparable else {}
     rate = case.work / timings["fastnn"].minimum
     if case.unit == "images/s":
@@ -129,8 +130,8 @@ def _differences(works: Contenders, results: Mapping[str, Any]) -> dict[str, flo
     return {name: difference(ours, result) for name, result in others.items()}
 
 
-def table_of(cases: Iterable[Case]) -> Table:
-    """The table for these cases."""
+def table_of(cases: Iterable[Case], *, pillow: bool = False) -> Table:
+    """The table for these cases, with columns for Pillow if asked for."""
     width = max((len(case.label) for case in cases), default=4)
     return Table([
         Column("kernel", width, text=True),
@@ -144,10 +145,11 @@ def table_of(cases: Iterable[Case]) -> Table:
         Column("torch/", 6),
         Column("numpy", 7),
         Column("numpy/", 6),
+        *([Column("pillow", 7), Column("pillow/", 7)] if pillow else []),
     ])  # fmt: skip
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, *, pillow: bool = False) -> list[str]:
     form, rate = row.torch_form, row.rate
     return [
         row.case.label,
@@ -159,9 +161,14 @@ def _cells(row: Row) -> list[str]:
         milliseconds(row.timings[form].minimum if form else None),
         (form or "").removeprefix("torch").strip(),
         ratio(row.over_fastnn(form)),
-        milliseconds(row.timings["numpy"].minimum if "numpy" in row.timings else None),
+        milliseconds(_minimum(row, "numpy")),
         ratio(row.over_fastnn("numpy")),
+        *([milliseconds(_minimum(row, "pillow")), ratio(row.over_fastnn("pillow"))] if pillow else []),
     ]
+
+
+def _minimum(row: Row, name: str) -> float | None:
+    return row.timings[name].minimum if name in row.timings else None
 
 
 def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -227,5 +234,7 @@ def markdown(rows: Sequence[Row]) -> list[tuple[str, str]]:
     result = [("Summary", table.markdown(cells))]
     for family in dict.fromkeys(row.case.family for row in rows):
         own = [row for row in rows if row.case.family == family]
-        result.append((family, table_of([row.case for row in own]).markdown(_cells(row) for row in own)))
+        pillow = any("pillow" in row.timings for row in own)
+        layout = table_of([row.case for row in own], pillow=pillow)
+        result.append((family, layout.markdown(_cells(row, pillow=pillow) for row in own)))
     return result

@@ -12,7 +12,7 @@ from .. import cpu
 
 __all__ = ["limit_blas", "load", "set_threads", "versions"]
 
-_PACKAGES = {"numpy": "numpy", "torch": "torch", "onnxruntime": "onnxruntime"}
+_PACKAGES = {"numpy": "numpy", "torch": "torch", "onnxruntime": "onnxruntime", "pillow": "PIL"}
 
 
 def load(names: Sequence[str]) -> dict[str, Any]:

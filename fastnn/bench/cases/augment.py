@@ -10,13 +10,26 @@ import numpy as np
 from ...data import ArrayDataset, DataLoader
 from ...random import SampleGenerator
 from ...reference import augment as reference
-from ...transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, augmentation
+from ...transforms import (
+    ColorJitter,
+    Compose,
+    GaussianBlur,
+    GaussianNoise,
+    Normalize,
+    RandAugment,
+    RandomAffine,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    Transform,
+    augmentation,
+)
 from ..case import Array, Case, Contenders
 from ..timer import Work
 
 __all__ = ["BATCHES", "cases", "loader_cases"]
 
-BATCHES = (128, 1024)
+BATCHES = (128, 512)
 _SIZE = 32
 _MEAN, _STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
@@ -26,12 +39,23 @@ def _float32(values: Sequence[float]) -> Array:
 
 
 def cases(batches: Sequence[int] = BATCHES) -> Iterator[Case]:
-    """Normalisation alone, with crop and flip, with a box cut out, and a resampled crop."""
+    """Normalisation alone, with crop and flip, with a box cut out, a resampled crop; affine maps, colours, filters.
+
+    Drawing the parameters is part of every row; "crop+flip+cutout+normalise" is the whole pipeline of CIFAR-10, crops
+    being taken out of images reflected at their edges.
+    """
     for n in batches:
         yield _normalize(n)
         yield _standard(n)
         yield _alone(n, "crop+flip+cutout+normalise", lambda: augmentation("cutout", _SIZE, _MEAN, _STD))
         yield _alone(n, "resized crop+normalise", lambda: Compose([RandomResizedCrop(_SIZE), Normalize(_MEAN, _STD)]))
+        yield _alone(n, "affine", _affine)
+        yield _alone(n, "colour jitter", _jitter)
+        yield _alone(n, "blur 5x5", lambda: GaussianBlur(5))
+        yield _alone(n, "noise", GaussianNoise)
+        yield _alone(n, "RandAugment", RandAugment)
+        yield _pillow(n, _SIZE)
+    yield _pillow(16, 224)
 
 
 def loader_cases(batch: int = 128, count: int = 10_000) -> Iterator[Case]:
@@ -81,9 +105,44 @@ def _standard(n: int) -> Case:
     return Case("augment", _label("crop+flip+normalise", n), n, "images/s", build, comparable=False)
 
 
-def _sampled(transform: Compose, images: Array) -> Work:
-    rng = SampleGenerator(0, 0, np.arange(len(images)))
-    return lambda: transform(images, rng)
+def _affine() -> Transform:
+    return RandomAffine(15, (0.1, 0.1), (0.9, 1.1), 10, interpolation="bilinear")
+
+
+def _jitter() -> Transform:
+    return ColorJitter(0.4, 0.4, 0.4, 0.1)
+
+
+def _sampled(transform: Transform, images: Array) -> Work:
+    """The transform with numbers drawn anew, as a loader calls it."""
+    indices = np.arange(len(images))
+    return lambda: transform(images, SampleGenerator(0, 0, indices))
+
+
+def _pillow(n: int, size: int) -> Case:
+    """Colour jitter and an affine map, beside the same changes of every image by Pillow, with fixed parameters."""
+
+    def build(against: Mapping[str, Any]) -> Contenders:
+        images = np.random.default_rng(0).integers(0, 256, (n, size, size, 3), np.uint8)
+        works: Contenders = {"fastnn": _sampled(Compose([_jitter(), _affine()]), images)}
+        if "pillow" in against:
+            works["pillow"] = lambda: [_by_pillow(image) for image in images]
+        return works
+
+    return Case("augment", f"colour jitter+affine {n}x{size}x{size}x3", n, "images/s", build, comparable=False)
+
+
+def _by_pillow(image: Array) -> Array:
+    from PIL import Image, ImageEnhance
+
+    picture = Image.fromarray(image)
+    for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        picture = change(picture).enhance(1.2)
+    hue, saturation, value = picture.convert("HSV").split()
+    moved = Image.fromarray(np.asarray(hue) + np.uint8(25))
+    picture = Image.merge("HSV", (moved, saturation, value)).convert("RGB")
+    matrix = (1.05, 0.2, -3.0, -0.2, 1.05, 2.0)
+    return np.asarray(picture.transform(picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
 
 
 def _numpy_standard(images: Array) -> Work:
@@ -119,7 +178,7 @@ def _torch_standard(torch: Any, images: Array) -> Work:
     return run
 
 
-def _alone(n: int, what: str, transform: Callable[[], Compose]) -> Case:
+def _alone(n: int, what: str, transform: Callable[[], Transform]) -> Case:
     """An augmentation for which there is no counterpart of a few lines."""
 
     def build(against: Mapping[str, Any]) -> Contenders:
