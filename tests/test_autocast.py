@@ -298,7 +298,7 @@ def test_units_belong_to_the_best_level() -> None:
     features = fastnn.cpu.features()
     level = fastnn.cpu.level()
     assert UNITS[0] == "rounding"
-    assert ("avx512" in UNITS) == (level == "avx512" and "avx512bf16" in features)
+    assert "avx512" not in UNITS or (level == "avx512" and "avx512bf16" in features)
     assert "amx" not in UNITS or "amx-bf16" in features
     for other in fastnn.cpu.levels():
         fastnn.cpu.set_level(other)
