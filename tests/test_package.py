@@ -241,6 +241,12 @@ def test_every_kernel_is_called_by_a_driver() -> None:
     assert set(listed("csrc/kernels.def", "FNN_KERNEL")) - used == set()
 
 
+def test_every_bfloat16_kernel_is_called_by_a_driver() -> None:
+    drivers = "".join(text for _, text in sources("csrc/ops", "*.h"))
+    kernels = re.findall(r"^FNN_BF16_KERNEL\((\w+)", (ROOT / "csrc" / "bf16.def").read_text(), re.MULTILINE)
+    assert set(kernels) == set(re.findall(r"\bfnn_active_bf16->(\w+)\(", drivers))
+
+
 # Rules of the design
 
 
@@ -327,7 +333,7 @@ def test_only_ops_and_their_like_import_the_binding() -> None:
     assert outside == MAY_IMPORT_THE_BINDING
 
 
-ON_TOP = {"diagnose", "ensemble", "evaluation", "cli", "bench"}
+ON_TOP = {"diagnose", "ensemble", "evaluation", "profiler", "cli", "bench"}
 FLOORS = {
     "autograd": {
         "ops", "nn", "optim", "data", "transforms", "inference", "train", "models", "diagnose", "cli", "bench",
