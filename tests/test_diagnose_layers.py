@@ -17,6 +17,7 @@ from fastnn.diagnose import LayerMonitor, layer_statistics
 from fastnn.diagnose.histogram import RunningHistogram
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**16), st.integers(1, 5), st.floats(1e-30, 1e30))
 def test_a_running_histogram_is_that_of_all_values(seed, parts, scale):
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sk
@@ -169,6 +169,7 @@ def test_coverage():
 # Bias and variance
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**16), st.integers(1, 6), st.integers(1, 8))
 def test_squared_loss_is_bias_plus_variance(seed, models_, rows):
     rng = np.random.default_rng(seed)
@@ -179,6 +180,7 @@ def test_squared_loss_is_bias_plus_variance(seed, models_, rows):
     assert found.bias == pytest.approx(np.mean((p.mean(0) - y) ** 2))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**16), st.integers(1, 7), st.integers(2, 5))
 def test_zero_one_loss_is_bias_plus_net_variance(seed, models_, classes):
     """Domingos' decomposition row by row, its terms counted in loops."""
@@ -196,6 +198,7 @@ def test_zero_one_loss_is_bias_plus_net_variance(seed, models_, classes):
         assert found.row_variance[row] == pytest.approx(differ if main == y[row] else -right)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**16), st.integers(1, 6), st.integers(2, 5))
 def test_cross_entropy_is_bias_plus_a_divergence(seed, models_, classes):
     rng = np.random.default_rng(seed)
