@@ -144,6 +144,7 @@ def _replay(model: Module, inputs: Sequence[Tensor]) -> _Replay | str:
     except Unsupported as failure:
         return str(failure)
     fuse(graph)
+    _C.allocator_trim()  # while recording every result was kept
     replay = _Replay(graph, trace)
     return replay if replay.agrees(inputs, result) else "the program's result differs from the network's"
 

@@ -27,7 +27,7 @@ from .graph import (
     Unsupported,
     View,
 )
-from .trace import Call, Operand, Root, Trace
+from .trace import Call, Operand, Trace
 
 __all__ = ["lower"]
 
@@ -58,11 +58,11 @@ class _Lowering:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        dtypes = {root.array.dtype for root in trace.inputs}
+        dtypes = {root.dtype for root in trace.inputs}
         if len(dtypes) != 1 or next(iter(dtypes)).char not in "fd":
             raise Unsupported(f"inputs of dtypes {[str(d) for d in dtypes]}, not all float32 or all float64")
         self.dtype = dtypes.pop()
-        self.buffers = {root: Buffer(root.array.size, i) for i, root in enumerate(trace.inputs)}
+        self.buffers = {root: Buffer(math.prod(root.whole.shape), i) for i, root in enumerate(trace.inputs)}
         self.steps: list[Step] = []
 
     def view(self, operand: Any, name: str) -> View:
@@ -78,7 +78,7 @@ class _Lowering:
         if operand is None:
             return None
         tensor = operand.root.tensor
-        if tensor is None or tensor.data.shape != operand.shape or operand != _whole(operand.root):
+        if tensor is None or tensor.data.shape != operand.shape or operand != operand.root.whole:
             raise Unsupported(f"a weight of '{name}' is not a parameter or buffer but computed from one")
         if tensor.data.dtype != self.dtype:
             raise Unsupported(f"'{name}' has weights of dtype {tensor.data.dtype} for inputs of {self.dtype}")
@@ -98,8 +98,8 @@ class _Lowering:
         operand = call.results[0]
         if len(operand.shape) > _MOST_AXES:
             raise Unsupported(f"the result of '{call.name}' has more than {_MOST_AXES} dimensions")
-        if operand.root.array.dtype != self.dtype:
-            raise Unsupported(f"'{call.name}' has a result of dtype {operand.root.array.dtype}")
+        if operand.root.dtype != self.dtype:
+            raise Unsupported(f"'{call.name}' has a result of dtype {operand.root.dtype}")
         buffer = self.buffers.setdefault(operand.root, Buffer(math.prod(operand.shape)))
         view = View(buffer, operand.shape, operand.strides, 0)
         if not view.dense():
@@ -141,11 +141,6 @@ def _leaves(outcome: Any) -> list[Operand]:
 def _steps(shape: Sizes) -> Sizes:
     """The steps of a contiguous array, in elements."""
     return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-
-
-def _whole(root: Root) -> Operand:
-    steps = tuple(step // root.array.itemsize for step in root.array.strides)
-    return Operand(root, root.array.shape, steps, 0)
 
 
 # Layers

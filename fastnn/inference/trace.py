@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, observe
+from ..autograd.dtype import DType
 from ..nn import Module
 from .graph import Sizes, Unsupported
 
@@ -28,26 +30,32 @@ class Root:
     """Memory that operands lie in.
 
     Attributes:
-        array: the whole of it.
+        array: the whole of it while recording, so that no other array gets its memory; None afterwards.
         number: counts roots in the order in which they came up.
         tensor: the parameter or buffer that it belongs to, or None.
         call: the call that made it, or None.
-        content: a copy of what the call wrote, to notice changes in place.
+        content: a checksum of what was written there, to notice changes in place; None where nobody looks.
         successor: the result that has been written over it, as `y += x` does, or None.
+        used: whether a call has taken it, or the outcome holds it.
     """
 
-    array: Array
+    array: Array | None
     number: int
     tensor: Tensor | None = None
     call: Call | None = None
-    content: Array | None = None
+    content: int | None = None
     successor: Root | None = None
     used: bool = False
     first: int = field(init=False)
     end: int = field(init=False)
+    whole: Operand = field(init=False)
+    dtype: DType = field(init=False)
 
     def __post_init__(self) -> None:
-        self.first, self.end = _bounds(self.array)
+        if self.array is not None:
+            self.first, self.end = _bounds(self.array)
+            self.dtype = self.array.dtype
+            self.whole = _operand(self, self.array)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,10 @@ class Operand:
     shape: Sizes
     strides: Sizes
     offset: int
+
+    def lies_like(self, other: Operand) -> bool:
+        """Whether two operands have one shape and one layout in memory."""
+        return (self.shape, self.strides, self.root.dtype) == (other.shape, other.strides, other.root.dtype)
 
     def key(self) -> tuple[Any, ...]:
         """The same for the same operand of another recording."""
@@ -116,6 +128,8 @@ def record(model: Module, inputs: Sequence[Tensor]) -> tuple[Trace, Any]:
         raise recorder.failure
     recorder.trace.outcome = recorder.outcome(result)
     recorder.check_all_used()
+    for root in recorder.roots:
+        root.array = None
     return recorder.trace, result
 
 
@@ -127,7 +141,7 @@ class _Recorder:
         self.roots: list[Root] = []
         self.trace = Trace([], [self._root(array) for array in inputs])
         for root in self.roots:
-            root.content = root.array.copy("K")
+            root.content = _checksum(root.array)
         for tensor in (*model.parameters(), *model.buffers()):
             self._root(tensor.data, tensor=tensor)
         self.failure: Unsupported | None = None
@@ -186,8 +200,8 @@ class _Recorder:
             return
         for array in arrays:
             root = self._root(array, call=call)
-            root.content = array.copy("K")
-            call.results.append(_operand(root, array))
+            root.content = _checksum(array)
+            call.results.append(root.whole)
         self.trace.calls.append(call)
 
     def _root(self, array: Array, tensor: Tensor | None = None, call: Call | None = None) -> Root:
@@ -213,7 +227,7 @@ class _Recorder:
         """The operand, or the one that an operation in place has since put into its memory."""
         root = operand.root
         now = root.successor or root
-        if root.content is not None and not _equal(root.array, now.content):
+        if root.content is not None and _checksum(root.array) != now.content:
             now = self._successor(root, now)
             now.used = True
             root.successor = now
@@ -221,8 +235,9 @@ class _Recorder:
 
     def _successor(self, root: Root, now: Root) -> Root:
         """The result that is in the memory of `root` in place of `now`: nobody has used it, for `y += x` drops it."""
+        content = _checksum(root.array)
         for other in reversed(self.roots[now.number + 1 :]):
-            if not other.used and _lie_alike(root.array, other.array) and _equal(root.array, other.content):
+            if not other.used and other.content == content and other.whole.lies_like(root.whole):
                 return other
         source = f"the result of '{root.call.name}'" if root.call else "an input"
         raise Unsupported(f"{source} was changed in place")
@@ -258,20 +273,20 @@ def _bounds(array: Array) -> tuple[int, int]:
 
 
 def _operand(root: Root, array: Array) -> Operand:
-    item = root.array.itemsize
+    item = root.dtype.itemsize
     first, _ = _bounds(array)
-    if array.dtype != root.array.dtype or min(array.strides, default=0) < 0 or any(s % item for s in array.strides):
+    if array.dtype != root.dtype or min(array.strides, default=0) < 0 or any(s % item for s in array.strides):
         raise Unsupported("a view that runs backwards, or of another dtype")
     steps = tuple(step // item for step in array.strides)
     return Operand(root, array.shape, steps, (first - root.first) // item)
 
 
-def _lie_alike(a: Array, b: Array) -> bool:
-    return a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
-
-
-def _equal(a: Array, b: Array | None) -> bool:
-    return b is not None and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+def _checksum(array: Array | None) -> int:
+    """Of the bytes of an array, in the order in which they lie."""
+    if array is None:
+        return 0
+    axes = sorted(range(array.ndim), key=lambda i: -array.strides[i])
+    return zlib.crc32(np.ascontiguousarray(array.transpose(axes)).data)
 
 
 def _plain(value: Any) -> Any:
