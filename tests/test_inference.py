@@ -9,7 +9,7 @@ import pytest
 
 import fastnn
 import fastnn.nn.functional as F
-from fastnn import _C, Tensor, backends, cpu, inference, models, nn, no_grad
+from fastnn import _C, Tensor, backends, cpu, inference, models, nn, no_grad, train
 
 RNG = np.random.default_rng(7)
 
@@ -359,6 +359,41 @@ def test_a_network_that_cannot_be_compiled_is_called_as_it_is(name):
     with no_grad():
         expected = model(x)
     assert got == expected if isinstance(got, str) else np.array_equal(got.numpy(), expected.numpy())
+
+
+def test_integers_and_values_that_a_network_refuses_are_left_to_it():
+    table = nn.Parameter(RNG.standard_normal((5, 3)).astype(np.float32))
+
+    class Lookup(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return table[x]
+
+    chosen = Tensor(np.array([1, 4, 2]))
+    compiled = inference.compile(Lookup())
+    assert np.array_equal(compiled(chosen).numpy(), table.data[[1, 4, 2]])
+    assert "inputs of int64" in compiled.reason(chosen)
+
+    class Positive(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.data.min() < 0:
+                raise ArithmeticError
+            return F.relu(x)
+
+    x = fastnn.ones(2, 3)
+    compiled = inference.compile(Positive())
+    assert np.array_equal(compiled(x).numpy(), x.numpy())
+    assert "depends on the values" in compiled.reason(x)
+
+
+def test_evaluation_takes_a_compiled_network():
+    model, x = stirred(models.create("digits", 10, 1, 8)), images(6, 1, 8, 8)
+    loader = [(x, Tensor(np.arange(6)))]
+    loss = nn.CrossEntropyLoss()
+    plain = train.evaluate(model, loader, loss)
+    compiled = train.evaluate(inference.compile(model), loader, loss)
+    assert compiled["accuracy"] == plain["accuracy"]
+    assert compiled["loss"] == pytest.approx(plain["loss"], rel=1e-5)
+    assert distance(train.predict(inference.compile(model), x), train.predict(model, x)) < 2e-6
 
 
 def test_batch_statistics_and_hooks_are_left_to_the_network():

@@ -39,7 +39,7 @@ _MOST_AXES = 6
 
 
 def lower(trace: Trace) -> Graph:
-    """The steps that compute what was recorded.
+    """The steps that compute what was recorded, with inputs of one dtype.
 
     Raises:
         Unsupported: if there is no step for an operation, or not for what it was given.
@@ -58,10 +58,7 @@ class _Lowering:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        dtypes = {root.dtype for root in trace.inputs}
-        if len(dtypes) != 1 or next(iter(dtypes)).char not in "fd":
-            raise Unsupported(f"inputs of dtypes {[str(d) for d in dtypes]}, not all float32 or all float64")
-        self.dtype = dtypes.pop()
+        self.dtype = trace.inputs[0].dtype
         self.buffers = {root: Buffer(math.prod(root.whole.shape), i) for i, root in enumerate(trace.inputs)}
         self.steps: list[Step] = []
 
