@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import Tensor, optim
 from fastnn.reference import optim as reference
 
@@ -105,7 +107,7 @@ def test_look_ahead_needs_a_closure_and_undoes_its_move_on_an_error() -> None:
     np.testing.assert_allclose(w.data, before, rtol=1e-15)
 
 
-def test_lookahead_follows_its_definition() -> None:
+def test_lookahead_follows_its_definition(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     w = Tensor(rng.standard_normal((3, 4)), requires_grad=True)
     fast = slow = w.data.copy()
@@ -118,7 +120,8 @@ def test_lookahead_follows_its_definition() -> None:
         if step % 3 == 0:
             fast = slow = slow + 0.4 * (fast - slow)
         np.testing.assert_allclose(w.data, fast, rtol=1e-12)
-    state = lookahead.state_dict()
+    fastnn.save(lookahead.state_dict(), tmp_path / "state.safetensors")
+    state = fastnn.load(tmp_path / "state.safetensors")
     other = Tensor(w.data.copy(), requires_grad=True)
     again = optim.Lookahead(optim.SGD([other], lr=5.0), k=3, alpha=0.4)
     again.load_state_dict(state)
