@@ -157,14 +157,19 @@ _DOC = """{n}-D convolution (cross-correlation, as in PyTorch): every output cha
     """
 
 
-def _document(n: int) -> str:
+def document(template: str, n: int, first: str, second: str) -> str:
+    """A convolution layer's docstring in n dimensions; `first` and `second` are the channels of its weight's shape."""
     sizes = ("D", "H", "W")[3 - n :]
-    return _DOC.format(
+    return template.format(
         n=n,
-        weight=", ".join(["out_channels", "in_channels / groups", *(f"k{s}" for s in sizes)]),
+        weight=", ".join([first, f"{second} / groups", *(f"k{s}" for s in sizes)]),
         before=", ".join(["N", "in_channels", *sizes]),
         after=", ".join(["N", "out_channels", *(f"{s}'" for s in sizes)]),
     )
+
+
+def _document(n: int) -> str:
+    return document(_DOC, n, "out_channels", "in_channels")
 
 
 class Conv1d(_Conv):

@@ -10,7 +10,7 @@ from ..autograd.tensor import Tensor
 from ..ops.conv_transpose import conv_transpose_output_size
 from ..random import Generator
 from . import functional as F
-from .conv import Ints, per_dimension
+from .conv import Ints, document, per_dimension
 from .linear import reset_affine
 from .module import Module
 from .parameter import allocate
@@ -141,13 +141,7 @@ _DOC = """{n}-D transposed convolution: the map by which a convolution's gradien
 
 
 def _document(n: int) -> str:
-    sizes = ("D", "H", "W")[3 - n :]
-    return _DOC.format(
-        n=n,
-        weight=", ".join(["in_channels", "out_channels / groups", *(f"k{s}" for s in sizes)]),
-        before=", ".join(["N", "in_channels", *sizes]),
-        after=", ".join(["N", "out_channels", *(f"{s}'" for s in sizes)]),
-    )
+    return document(_DOC, n, "in_channels", "out_channels")
 
 
 class ConvTranspose1d(_ConvTranspose):

@@ -149,6 +149,16 @@ def _geometry(
     return Geometry(name, x, weight, stride, padding, dilation, groups)
 
 
+def bias_gradient(dy: Array) -> Array:
+    """The sum over everything but the channels, which come last: (N, *spatial, C) -> (C,)."""
+    db: Array = _C.empty(dy.shape[-1:], dy.dtype)
+    if dy.size:
+        _C.sum_columns(dy, db)
+    else:
+        db.fill(0)
+    return db
+
+
 def _conv(
     name: str,
     dims: int,
@@ -190,11 +200,7 @@ def _conv(
             _C.conv_bwd_w(grad, images, dw, g.stride, g.before, g.dilation, groups, algorithm)
             dw = dw.reshape(weight_shape)
         if has_bias and needs[2]:
-            db = _C.empty(weight_shape[:1], grad.dtype)
-            if grad.size:
-                _C.sum_columns(grad, db)
-            else:
-                db.fill(0)
+            db = bias_gradient(grad)
         return dx, dw, db
 
     y_shape, images_shape = y.shape, images.shape

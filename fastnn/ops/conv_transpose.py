@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import _C
 from ..autograd import Array, Backward, Grads, Needs, op
-from .conv import Ints, _Triple, _triple, conv_algorithm
+from .conv import Ints, _Triple, _triple, bias_gradient, conv_algorithm
 from .layout import from_nhwc, to_nhwc
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_transpose_output_size"]
@@ -137,11 +137,7 @@ def _conv_transpose(
             _C.conv_bwd_w(images, grad, dw, p.stride, p.padding, p.dilation, groups, algorithm)
             dw = dw.reshape(weight_shape)
         if has_bias and needs[2]:
-            db = _C.empty((channels,), grad.dtype)
-            if grad.size:
-                _C.sum_columns(grad, db)
-            else:
-                db.fill(0)
+            db = bias_gradient(grad)
         return dx, dw, db
 
     out = from_nhwc(y.reshape(y_shape[0], *y_shape[4 - dims :]))
