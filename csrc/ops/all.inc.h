@@ -30,6 +30,7 @@ static inline int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a,
 #include "norm.inc.h"
 #include "activation.inc.h"
 #include "loss.inc.h"
+#include "copy.inc.h"
 #include "elementwise.inc.h"
 #include "reduce.inc.h"
 #include "dropout.inc.h"

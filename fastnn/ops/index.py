@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import _C
 from ..autograd import Array, Backward, Grads, Needs, Operand, Tensor, op
 from ..dims import dims
 from .broadcast import match, shape_of, unbroadcast
+from .layout import memory_order, zeros_in_order
 from .shape import _axis
 
 __all__ = [
@@ -53,14 +55,16 @@ def getitem(input: Array, key: Any) -> tuple[Array, Backward]:
     Raises:
         IndexError: if a place is out of range or a mask has the wrong shape.
     """
-    shape = input.shape
-    if _is_basic(key):
+    shape, axes, basic = input.shape, memory_order(input), _is_basic(key)
+    if basic:
         parts = key if isinstance(key, tuple) else (key,)
         key = parts if Ellipsis in parts else (*parts, ...)  # with `...` NumPy gives a view even of one element
 
     def backward(dy: Array, needs: Needs) -> Grads:
-        dx = np.zeros(shape, dy.dtype)
-        if _may_repeat(key):
+        dx = zeros_in_order(shape, dy.dtype, axes)
+        if basic:
+            _C.copyto(dx[key], dy)
+        elif _may_repeat(key):
             add_at(dx, key, dy)
         else:
             dx[key] = dy

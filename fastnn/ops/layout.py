@@ -14,9 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _C
-from ..autograd.dtype import Array
+from ..autograd.dtype import Array, DType
 
-__all__ = ["Order", "dense", "from_nhwc", "from_rows", "gapless", "in_order_of", "memory_axes", "rows", "to_nhwc"]
+__all__ = [
+    "Order", "dense", "from_nhwc", "from_rows", "gapless", "in_order_of", "memory_axes", "memory_order", "rows",
+    "to_nhwc", "zeros_in_order",
+]  # fmt: skip
 
 
 def _channels_last(ndim: int) -> tuple[int, ...]:
@@ -133,7 +136,7 @@ def in_order_of(x: Array, like: Array) -> Array:
     if _C.same_order(x, like):
         return x
     y: Array = _C.empty_like(like)
-    np.copyto(y, x)
+    _C.copyto(y, x)
     return y
 
 
@@ -145,5 +148,19 @@ def memory_axes(x: Array) -> tuple[int, ...]:
 def _compact(x: Array) -> Array:
     """A C-contiguous copy in memory of the caching allocator."""
     y: Array = _C.empty(x.shape, x.dtype)
-    np.copyto(y, x)
+    _C.copyto(y, x)
     return y
+
+
+def memory_order(x: Array) -> tuple[int, ...] | None:
+    """The dimensions of any array from the slowest to the fastest; None for the usual order, last one fastest."""
+    return None if x.flags.c_contiguous else memory_axes(x)
+
+
+def zeros_in_order(shape: tuple[int, ...], dtype: DType, axes: tuple[int, ...] | None) -> Array:
+    """Zeros whose dimensions lie in memory in the order `axes` (`memory_order` of an array of as many)."""
+    make = _C.zeros if dtype.kind == "f" else np.zeros
+    if axes is None:
+        y: Array = make(shape, dtype)
+        return y
+    return Order(shape, axes).restore(make(tuple([shape[axis] for axis in axes]), dtype).reshape(-1))

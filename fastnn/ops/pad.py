@@ -12,7 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .. import _C
 from ..autograd import Array, Backward, Grads, Needs, op
+from .layout import memory_order, zeros_in_order
 
 __all__ = ["pad"]
 
@@ -140,15 +142,18 @@ def _constant(x: Array, borders: _Borders, value: Any) -> tuple[Array, Backward]
         inner[axis] = slice(max(before, 0), max(size[axis] - max(after, 0), 0))
         outer[axis] = slice(max(-before, 0), max(shape[axis] - max(-after, 0), 0))
     place, kept = tuple(inner), tuple(outer)
-    y = np.full_like(x, value, shape=size)
-    y[place] = x[kept]
+    axes = memory_order(x)
+    y = zeros_in_order(tuple(size), x.dtype, axes)
+    if value:
+        y.fill(value)
+    _C.copyto(y[place], x[kept])
     cut = any(min(widths) < 0 for widths in borders.values())
 
     def backward(dy: Array, needs: Needs) -> Grads:
         if not cut:
             return (dy[place],)
-        dx = np.zeros(shape, dy.dtype)
-        dx[kept] = dy[place]
+        dx = zeros_in_order(shape, dy.dtype, axes)
+        _C.copyto(dx[kept], dy[place])
         return (dx,)
 
     return y, backward
