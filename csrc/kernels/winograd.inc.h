@@ -393,7 +393,10 @@ ALWAYS_INLINE void wino_fetch(fnn_ahead *ahead)
     }
 }
 
-/* m[xi][t][0..width) = sum_c v[c][xi][t] u[xi][c][0..width) for t < tiles; two spans of memory are fetched meanwhile.
+#define WINO_TALL (GEMM_SUMS < 16 ? 8 : 16) /* tiles in a product one vector wide; divides FNN_WINO_NEAR_TILES */
+
+/* m[xi][t][0..width) = sum_c v[c][xi][t] u[xi][c][0..width) for t < tiles; with one block and one vector, m may be v.
+ * Two spans of memory are fetched meanwhile.
  */
 static void KERNEL(wino_products)(int64_t blocks, int64_t tiles, const real *v, const real *u, int64_t width, real *m,
                                   fnn_ahead *ahead)
@@ -403,13 +406,13 @@ static void KERNEL(wino_products)(int64_t blocks, int64_t tiles, const real *v, 
     tile.c_step = width;
     int64_t parts = (tiles + GEMM_ROWS - 1) / GEMM_ROWS;
     for (int64_t xi = 0; xi < 36; xi++, v += WINO_STEP * VL, u += blocks * VL * width, m += WINO_STEP * width) {
-        if (tiles == FNN_WINO_TILES && width == VL)
-            for (int64_t t = 0; t < FNN_WINO_TILES; t += GEMM_SUMS) {
+        if (tiles % WINO_TALL == 0 && width == VL)
+            for (int64_t t = 0; t < tiles; t += WINO_TALL) {
                 wino_fetch(ahead);
-                wino_product(GEMM_SUMS, 1, blocks, v + t * VL, u, m + t * VL);
+                wino_product(WINO_TALL, 1, blocks, v + t * VL, u, m + t * VL);
             }
-        else if (tiles == FNN_WINO_TILES)
-            for (int64_t t = 0; t < FNN_WINO_TILES; t += GEMM_ROWS) {
+        else if (tiles % GEMM_ROWS == 0 && width > VL)
+            for (int64_t t = 0; t < tiles; t += GEMM_ROWS) {
                 wino_fetch(ahead);
                 wino_product(GEMM_ROWS, GEMM_VECTORS, blocks, v + t * VL, u, m + t * GEMM_VECTORS * VL);
             }

@@ -18,6 +18,7 @@ typedef struct {
     real *out;
     bool stream; /* the output goes past the caches */
     /* derived */
+    bool near; /* products overwrite what they are made of: one vector of channels each way */
     int64_t tiles_y, tiles_x, tiles, blocks, width, panels, v_reals, scratch_reals;
     int64_t run, runs, group, groups; /* of a task: tiles, and panels of k */
     real *scratch;
@@ -31,10 +32,11 @@ static void wino_cut(wino_plan *p)
     p->blocks = ceil_div(p->c, K->lanes);
     p->width = p->k <= K->lanes ? K->lanes : (int64_t)K->gemm_tile_vectors * K->lanes;
     p->panels = ceil_div(p->k, p->width);
+    p->near = p->blocks == 1 && p->width == K->lanes;
     p->v_reals = p->blocks * 36 * WINO_STEP * K->lanes;
     p->scratch_reals = p->v_reals + 36 * WINO_STEP * p->width;
     int64_t even = round_up(ceil_div(p->tiles, WINO_FEW_TASKS), 4);
-    p->run = min_int(max_int(even, WINO_FEW_TILES), FNN_WINO_TILES);
+    p->run = min_int(max_int(even, WINO_FEW_TILES), p->near ? FNN_WINO_NEAR_TILES : FNN_WINO_TILES);
     p->runs = ceil_div(p->tiles, p->run);
     p->groups = min_int(ceil_div(WINO_FEW_TASKS, max_int(p->runs, 1)), p->panels);
     p->group = ceil_div(p->panels, p->groups);
@@ -47,6 +49,20 @@ static inline int64_t wino_place(const wino_plan *p, int64_t t, int64_t *y, int6
     *x = t % p->tiles_x * 4;
     *y = t / p->tiles_x % p->tiles_y * 4;
     return t / (p->tiles_x * p->tiles_y);
+}
+
+/* From one tile to the next, without divisions. */
+static inline void wino_next(const wino_plan *p, int64_t *n, int64_t *y, int64_t *x)
+{
+    *x += 4;
+    if (*x < p->ow)
+        return;
+    *x = 0;
+    *y += 4;
+    if (*y < p->oh)
+        return;
+    *y = 0;
+    ++*n;
 }
 
 /* The cache lines of the rows of an image stack (n, h, w, c) from `above` rows over the first to `below` under the last
@@ -79,16 +95,15 @@ static void wino_activate(const wino_plan *p, real *tile, int64_t rows, int64_t 
 static void wino_task(void *context, int64_t index, int thread)
 {
     const wino_plan *p = context;
-    real *v = p->scratch + thread * p->scratch_reals, *m = v + p->v_reals;
+    real *v = p->scratch + thread * p->scratch_reals, *m = p->near ? v : v + p->v_reals;
     int64_t first = index % p->runs * p->run, count = min_int(p->run, p->tiles - first), y, x;
     int64_t first_panel = index / p->runs * p->group, last_panel = min_int(first_panel + p->group, p->panels);
-    for (int64_t t = 0; t < count; t++) {
-        int64_t n = wino_place(p, first + t, &y, &x);
+    const int64_t n0 = wino_place(p, first, &y, &x), y0 = y, x0 = x;
+    int64_t n = n0;
+    for (int64_t t = 0; t < count; t++, wino_next(p, &n, &y, &x))
         K->wino_input(p->in + n * p->ih * p->iw * p->c, p->ih, p->iw, p->c, y - p->pad_y, x - p->pad_x, p->c,
                       v + t * K->lanes);
-    }
-    int64_t tiles_a_call = p->width == K->lanes ? K->gemm_tile_rows * K->gemm_tile_vectors : K->gemm_tile_rows;
-    int64_t calls = 36 * ceil_div(p->run, tiles_a_call), row = p->ow * p->k;
+    int64_t calls = 36 * (p->width == K->lanes ? 1 : ceil_div(p->run, K->gemm_tile_rows)), row = p->ow * p->k;
     fnn_ahead ahead[2] = {
         wino_ahead(p, first + p->run, p->run, p->in, p->ih, p->iw * p->c, p->pad_y, 2 - p->pad_y, calls * p->group)};
     if (!p->stream) /* this block's outputs arrive during the first panel's products */
@@ -96,8 +111,10 @@ static void wino_task(void *context, int64_t index, int thread)
     for (int64_t panel = first_panel; panel < last_panel; panel++) {
         int64_t k0 = panel * p->width;
         K->wino_products(p->blocks, count, v, p->u + panel * p->blocks * 36 * K->lanes * p->width, p->width, m, ahead);
-        for (int64_t t = 0; t < count; t++) {
-            int64_t n = wino_place(p, first + t, &y, &x);
+        n = n0;
+        y = y0;
+        x = x0;
+        for (int64_t t = 0; t < count; t++, wino_next(p, &n, &y, &x)) {
             int64_t at = n * p->oh * p->ow * p->k + k0;
             K->wino_output(m + t * p->width, p->width, p->e.bias ? p->e.bias + k0 : NULL,
                            p->e.residual ? p->e.residual + at : NULL, p->e.relu, p->oh, p->ow, p->k, y, x,
@@ -106,7 +123,7 @@ static void wino_task(void *context, int64_t index, int thread)
     }
     if (p->e.activation)
         for (int64_t t = 0; t < count; t++) {
-            int64_t n = wino_place(p, first + t, &y, &x);
+            n = wino_place(p, first + t, &y, &x);
             wino_activate(p, p->out + ((n * p->oh + y) * p->ow + x) * p->k, min_int(4, p->oh - y),
                           min_int(4, p->ow - x), first_panel * p->width, min_int(last_panel * p->width, p->k));
         }
@@ -277,11 +294,10 @@ static void wino_w_inputs(const wino_w_plan *w, int64_t first, int64_t count, in
 {
     const wino_plan *p = &w->p;
     int64_t channels = min_int(w->c_group * K->lanes, p->c - c0), y, x;
-    for (int64_t t = 0; t < count; t++) {
-        int64_t n = wino_place(p, first + t, &y, &x);
+    int64_t n = wino_place(p, first, &y, &x);
+    for (int64_t t = 0; t < count; t++, wino_next(p, &n, &y, &x))
         K->wino_input_grad(p->in + n * p->ih * p->iw * p->c + c0, p->ih, p->iw, p->c, y - p->pad_y, x - p->pad_x,
                            channels, v + t * K->lanes);
-    }
 }
 
 static void wino_w_task(void *context, int64_t index, int thread)
@@ -309,11 +325,10 @@ static void wino_w_task(void *context, int64_t index, int thread)
             wino_ahead(p, first + count, next, w->dy, p->oh, p->ow * p->k, 0, 0, calls)};
         for (int64_t panel = first_panel; panel < last_panel; panel++) {
             int64_t k0 = panel * p->width;
-            for (int64_t t = 0; t < count; t++) {
-                int64_t n = wino_place(p, first + t, &y, &x);
+            int64_t n = wino_place(p, first, &y, &x);
+            for (int64_t t = 0; t < count; t++, wino_next(p, &n, &y, &x))
                 K->wino_grad(w->dy + n * p->oh * p->ow * p->k + k0, p->oh, p->ow, p->k, y, x, p->k - k0, p->width,
                              d + t * p->width);
-            }
             K->wino_products_grad(blocks, count, v, d, p->width, w->rows * w->step, w->step, s + k0, ahead);
         }
     }
