@@ -80,6 +80,7 @@ def norm_batch_stats(
     x: Reals, eps: float, mean: Reals, rstd: Reals, running_mean: Reals | None, running_var: Reals | None,
     momentum: float,
 ) -> None: ...  # fmt: skip
+def norm_batch_given(running_mean: Reals, running_var: Reals, eps: float) -> tuple[Reals, Reals]: ...
 def norm_batch_apply(
     x: Reals, residual: Reals | None, w: Reals | None, b: Reals | None, relu: bool, mean: Reals, rstd: Reals, y: Reals
 ) -> None: ...

@@ -1,5 +1,7 @@
 # norm.pxi - batch, group, instance and layer norm. Statistics are float64.
 
+from libc.math cimport sqrt
+
 cdef extern from "fnn.h" nogil:
     int fnn_norm_batch_stats(int dtype, int64_t rows, int64_t c, const void *x, double eps, double *mean, double *rstd,
                              void *running_mean, void *running_var, double momentum)
@@ -59,6 +61,22 @@ def norm_batch_stats(cnp.ndarray x, double eps, cnp.ndarray mean, cnp.ndarray rs
         status = fnn_norm_batch_stats(dtype, rows, c, xp, eps, mean_p, rstd_p, running_mean_p, running_var_p,
                                       momentum)
     done(status)
+
+
+def norm_batch_given(cnp.ndarray running_mean, cnp.ndarray running_var, double eps):
+    """Running statistics as norm_batch_apply reads them: (mean, 1 / sqrt(var + eps)) in float64."""
+    cdef int dtype = real_dtype(running_mean, "running_mean")
+    cdef cnp.npy_intp channels = cnp.PyArray_SIZE(running_mean), i
+    cdef const void *m = source(running_mean, dtype, "running_mean")
+    cdef const void *v = source(running_var, dtype, "running_var", channels)
+    cdef cnp.ndarray mean = cnp.PyArray_EMPTY(1, &channels, cnp.NPY_FLOAT64, 0)
+    cdef cnp.ndarray rstd = cnp.PyArray_EMPTY(1, &channels, cnp.NPY_FLOAT64, 0)
+    cdef double *mp = <double *>cnp.PyArray_DATA(mean)
+    cdef double *rp = <double *>cnp.PyArray_DATA(rstd)
+    for i in range(channels):
+        mp[i] = (<const float *>m)[i] if dtype == FNN_F32 else (<const double *>m)[i]
+        rp[i] = 1 / sqrt(((<const float *>v)[i] if dtype == FNN_F32 else (<const double *>v)[i]) + eps)
+    return mean, rstd
 
 
 def norm_batch_apply(cnp.ndarray x, cnp.ndarray residual, cnp.ndarray w, cnp.ndarray b, bint relu,

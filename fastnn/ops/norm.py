@@ -67,11 +67,6 @@ def _contiguous(vector: Array | None) -> Array | None:
     return vector if vector is None or vector.flags.c_contiguous else np.ascontiguousarray(vector)
 
 
-def _reciprocal_deviation(variance: Array, eps: float) -> Array:
-    deviation: Array = np.sqrt(variance.astype(np.float64) + eps)
-    return np.reciprocal(deviation, out=deviation)
-
-
 def _begin(
     name: str,
     input: Array,
@@ -102,7 +97,7 @@ def _begin(
     else:
         if running_mean is None or running_var is None:
             raise ValueError(f"{name}: expected running_mean and running_var when not training, got None")
-        mean, rstd = running_mean.astype(np.float64), _reciprocal_deviation(running_var, eps)
+        mean, rstd = _C.norm_batch_given(np.ascontiguousarray(running_mean), np.ascontiguousarray(running_var), eps)
     w, b = _contiguous(weight), _contiguous(bias)
     scale, shift = (None if w is None else w.copy(), None if b is None else b.copy()) if waits else (w, b)
 
