@@ -188,7 +188,7 @@ class _Pass:
             node, number = edge
             shape, dtype = node.shapes[number], node.dtypes[number]
         else:
-            shape, dtype = edge.data.shape, edge.data.dtype  # type: ignore[union-attr]
+            shape, dtype = edge._array.shape, edge._array.dtype  # type: ignore[union-attr]
         if type(gradient) is not _ndarray or gradient.dtype is not dtype:
             gradient = np.asarray(gradient, dtype)
         if gradient.shape != shape:

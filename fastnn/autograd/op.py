@@ -16,7 +16,7 @@ Whatever the closure captures is what the tape keeps until the backward pass has
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, overload
 
@@ -28,6 +28,7 @@ from .methods import OPS
 from .mode import MODE
 from .pending import CONSUMERS, Pending, join
 from .record import finish, shares, versions_of, wrap_output
+from .saved import Version
 from .signature import ARRAY, OPERAND, Signature
 from .tensor import Tensor, wrap
 
@@ -132,7 +133,11 @@ def _unary(function: Callable[..., Any], signature: Signature) -> Caller:
         if y is x or (y.base is not None and shares(y, x)):
             out._version = a._version
         if a.requires_grad and backward is not None and MODE.recording:
-            out._edge = Node(signature.name, backward, (a._edge or a,), versions_of((a, out)), y.shape, y.dtype)
+            versions: Sequence[Version] = ()
+            if backward.__closure__:
+                counter, own = a._counter[0], out._version[0]
+                versions = (counter, counter[0], id(x), id(x.base)), (own, own[0], id(y), id(y.base))
+            out._edge = Node(signature.name, backward, (a._edge or a,), versions, y.shape, y.dtype)
             out.requires_grad = True
         return out
 
@@ -175,7 +180,8 @@ def _binary(function: Callable[..., Any], signature: Signature) -> Caller:
         if wanted and backward is not None and MODE.recording:
             first = a._edge or a if a.requires_grad else None
             second = b._edge or b if z is not b and b.requires_grad else None
-            out._edge = Node(signature.name, backward, (first, second), versions_of((a, b, out)), y.shape, y.dtype)
+            versions = versions_of((a, b, out)) if backward.__closure__ else ()
+            out._edge = Node(signature.name, backward, (first, second), versions, y.shape, y.dtype)
             out.requires_grad = True
         return out
 

@@ -13,6 +13,8 @@ from . import functional as F
 from .module import Module
 from .parameter import Buffer, Parameter, allocate, real_dtype
 
+_ONE = np.ones((), np.int64)  # an array: adding a Python number takes longer
+
 
 def _affine(
     layer: str,
@@ -152,7 +154,8 @@ class _BatchNorm(_ChannelNorm):
             if buffer is not None:
                 buffer.bump()
         if self.num_batches_tracked is not None:
-            self.num_batches_tracked.data += 1
+            count = self.num_batches_tracked.data
+            np.add(count, _ONE, count)
 
     def forward(self, input: Tensor) -> Tensor:
         self._check(input)

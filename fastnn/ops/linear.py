@@ -30,7 +30,7 @@ def _product(a: Array, b: Array, bf16: bool) -> Array:
         y: Array = _C.empty((a.shape[0], b.shape[1]), a.dtype)
         a, a_turned = _matrix(a)
         b, b_turned = _matrix(b)
-        _C.matmul(a[None], a_turned, b[None], b_turned, y[None], None, bf16)
+        _C.matmul(a, a_turned, b, b_turned, y, None, bf16)
         return y
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
@@ -174,18 +174,19 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> tuple[Arra
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: expected bias of shape {weight.shape[:1]}, got {bias.shape}")
+    dtype = input.dtype
     for name, operand in (("weight", weight), ("bias", bias)):
-        if operand is not None and operand.dtype != input.dtype:
-            raise TypeError(f"linear: expected {name} of the input's dtype {input.dtype}, got {operand.dtype}")
+        if operand is not None and operand.dtype is not dtype and operand.dtype != dtype:
+            raise TypeError(f"linear: expected {name} of the input's dtype {dtype}, got {operand.dtype}")
     outputs, features = weight.shape
     x = np.ascontiguousarray(input).reshape(-1, features) if input.ndim != 2 else input
     x, x_turned = _matrix(x)
     w, w_turned = _matrix(weight)
     rows = x.shape[1] if x_turned else x.shape[0]
-    y: Array = _C.empty((rows, outputs), input.dtype)
+    y: Array = _C.empty((rows, outputs), dtype)
     b = None if bias is None else np.ascontiguousarray(bias)
     bf16 = MODE.bfloat16
-    _C.matmul(x[None], x_turned, w[None], not w_turned, y[None], b, bf16)
+    _C.matmul(x, x_turned, w, not w_turned, y, b, bf16)
     shape, has_bias = input.shape, bias is not None
 
     def backward(dy: Array, needs: Needs) -> Grads:
@@ -193,11 +194,11 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> tuple[Arra
         dx = dw = db = None
         if needs[0]:
             dx = _C.empty((rows, features), g.dtype)
-            _C.matmul(g[None], False, w[None], w_turned, dx[None], None, bf16)
+            _C.matmul(g, False, w, w_turned, dx, None, bf16)
             dx = dx.reshape(shape)
         if needs[1]:
             dw = _C.empty((outputs, features), g.dtype)
-            _C.matmul(g[None], True, x[None], x_turned, dw[None], None, bf16)
+            _C.matmul(g, True, x, x_turned, dw, None, bf16)
         if has_bias and needs[2]:
             db = _C.empty((outputs,), g.dtype)
             if rows:
