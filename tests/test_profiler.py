@@ -125,7 +125,7 @@ def test_operations_computed_together_are_measured_together() -> None:
     for measured in (outer, inner):
         found = entries(measured)
         assert not {"add", "relu", "batch_norm"} & set(found)
-        both = found["batch_norm_relu"]
+        both = found["batch_norm_add_relu"]
         assert both.calls == both.backward.calls == 1
         assert both.forward.bytes == 4 * (3 * 300 + 2 * 3)
         assert both.forward.seconds > 0

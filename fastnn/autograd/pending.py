@@ -64,7 +64,8 @@ Follower: TypeAlias = "tuple[Redo, Wait | ref[Node]]"
 JOINS = {
     ("batch_norm", "relu"): "batch_norm_relu",
     ("batch_norm", "add"): "batch_norm_add",
-    ("batch_norm_add", "relu"): "batch_norm_relu",
+    ("batch_norm_add", "relu"): "batch_norm_add_relu",
+    ("batch_norm_relu", "max_pool2d"): "batch_norm_relu_max_pool2d",
 }
 """(what waits, the operation that follows) -> the name of both in one. One that has rows itself waits in turn."""
 
@@ -84,7 +85,31 @@ def _activation(name: str) -> Callable[..., dict[str, Any] | None]:
     return contribute
 
 
-CONSUMERS: dict[str, Callable[..., dict[str, Any] | None]] = {"add": _addend, "relu": _activation("relu")}
+def _windows(
+    wait: Wait,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    *more: Any,
+    **unknown: Any,
+) -> dict[str, Any] | None:
+    """What a maximum pooling contributes: the window, if windows lie side by side within the image."""
+    window = (kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size
+    plain = not (ceil_mode or return_indices or more or unknown) and dilation in (1, (1, 1)) and padding in (0, (0, 0))
+    if not plain or stride not in (None, kernel_size, window) or type(window) is not tuple or len(window) != 2:
+        return None
+    fits = len(wait.shape) == 4 and all(
+        type(taps) is int and 0 < taps <= size for taps, size in zip(window, wait.shape[2:], strict=True)
+    )
+    return {"window": window} if fits and wait.shape[1] else None
+
+
+CONSUMERS: dict[str, Callable[..., dict[str, Any] | None]] = {
+    "add": _addend, "relu": _activation("relu"), "max_pool2d": _windows,
+}  # fmt: skip
 """What each operation that can join contributes to `finish`, by keyword; None if with these arguments it cannot."""
 
 _OPEN = {producer for producer, _ in JOINS}
@@ -109,6 +134,7 @@ class Wait:
         dtype: the output's.
         finish: computes it; None once that has happened.
         given: what has joined, keywords for `finish`; Tensors stand for their arrays.
+        reads: the Tensors whose memory it will read.
         edges: where the gradients of its inputs go.
         versions: those of its inputs in the call.
         wanted: whether it is recorded, as decided in the call.
@@ -119,8 +145,8 @@ class Wait:
     """
 
     __slots__ = (
-        "__weakref__", "dtype", "edges", "finish", "follower", "given", "lock", "name", "output", "sequence", "shape",
-        "versions", "wanted",
+        "__weakref__", "dtype", "edges", "finish", "follower", "given", "lock", "name", "output", "reads", "sequence",
+        "shape", "versions", "wanted",
     )  # fmt: skip
 
     output: Callable[[], Any]
@@ -132,6 +158,7 @@ class Wait:
         dtype: DType,
         finish: Finish,
         given: dict[str, Any],
+        reads: tuple[Tensor, ...],
         edges: list[Edge],
         versions: list[Version],
         wanted: bool,
@@ -141,6 +168,7 @@ class Wait:
         self.dtype = dtype
         self.finish: Finish | None = finish
         self.given = given
+        self.reads = reads
         self.edges = edges
         self.versions = versions
         self.wanted = wanted
@@ -249,15 +277,15 @@ _new = object.__new__
 _ndarray = np.ndarray
 
 
-def _pend(wait: Wait, watched: Sequence[Tensor]) -> Tensor:
-    """The pending Tensor of a Wait that reads the memory of `watched`."""
+def _pend(wait: Wait) -> Tensor:
+    """The pending Tensor of a Wait; what that will read is watched."""
     tensor = _new(Pending)
     tensor._pending = wait
     tensor.requires_grad = wait.wanted
     tensor.grad = tensor._hooks = None
     wait.output = ref(tensor)
     reader = ref(wait)
-    for each in watched:
+    for each in wait.reads:
         if type(each) is Watched:
             each._pending = [known for known in each._pending if known() is not None] + [reader]
         else:
@@ -300,7 +328,7 @@ def settle(wait: Wait) -> None:
             tensor.requires_grad = wait.wanted
         _become(tensor, y, node, version)
         wait.output = _nothing if node is None else ref(node)
-        wait.given, wait.edges, wait.versions = {}, [], []
+        wait.given, wait.reads, wait.edges, wait.versions = {}, (), [], []
         if follower is not None:
             with enable_grad():
                 _separate(tensor, follower)
@@ -390,8 +418,9 @@ def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         given = {**wait.given, **contribution}
         target: Wait | ref[Node] | None = None
         if name in _OPEN and all(_private(each) for each in operands):
-            target = Wait(name, wait.shape, wait.dtype, wait.finish, given, edges, versions, wanted)
-            output = _pend(target, operands)
+            reads = wait.reads + operands
+            target = Wait(name, wait.shape, wait.dtype, wait.finish, given, reads, edges, versions, wanted)
+            output = _pend(target)
         else:
             y, backward = _compute(name, wait.finish, given)
             output = wrap(y)
@@ -442,7 +471,7 @@ def _begin(name: str, start: Start, tensors: tuple[Any, ...], rest: tuple[Any, .
         start = observer.start(name, start)
     shape, dtype, finish = start(*arrays, *rest, **options)
     wanted = wanted and MODE.recording
-    return _pend(Wait(name, shape, dtype, finish, {}, *_inputs(tensors, wanted), wanted), (first,))
+    return _pend(Wait(name, shape, dtype, finish, {}, (first,), *_inputs(tensors, wanted), wanted))
 
 
 def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:

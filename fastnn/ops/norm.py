@@ -82,9 +82,10 @@ def _begin(
     """The first half of a batch norm: checks, statistics, and in training the running ones brought up to date.
 
     Returns:
-        the second half, `finish(residual=None, activation=None)`: the output, with the residual added and after that
-        the activation ("relu") applied in the same pass, and its closure, which gives a gradient for each tensor of
-        `batch_norm` and one for the residual, if there is one. If it `waits`, weight and bias may change before.
+        the second half, `finish(residual=None, activation=None, window=None)`: the output, with the residual added,
+        after that the activation ("relu") applied and (without residual) the maximum of each window taken in the same
+        pass, and its closure, which gives a gradient for each tensor of `batch_norm` and one for the residual, if there
+        is one. If it `waits`, weight and bias may change before.
     """
     _check(name, input, 2, (running_mean, running_var, weight, bias))
     shape = input.shape
@@ -101,7 +102,11 @@ def _begin(
     w, b = _contiguous(weight), _contiguous(bias)
     scale, shift = (None if w is None else w.copy(), None if b is None else b.copy()) if waits else (w, b)
 
-    def finish(residual: Array | None = None, activation: str | None = None) -> tuple[Array, Backward]:
+    def finish(
+        residual: Array | None = None, activation: str | None = None, window: tuple[int, int] | None = None
+    ) -> tuple[Array, Backward]:
+        if window is not None:
+            return _pooled(training, x, w, b, scale, shift, mean, rstd, window)
         relu, added = activation == "relu", None if residual is None else to_nhwc(residual)
         y: Array = _C.empty(x.shape, x.dtype)
         _C.norm_batch_apply(x, added, scale, shift, relu, mean, rstd, y)
@@ -119,6 +124,31 @@ def _begin(
         return from_nhwc(y), backward
 
     return finish
+
+
+def _pooled(
+    training: bool,
+    x: Array,
+    w: Array | None,
+    b: Array | None,
+    scale: Array | None,
+    shift: Array | None,
+    mean: Array,
+    rstd: Array,
+    window: tuple[int, int],
+) -> tuple[Array, Backward]:
+    """The maximum of each window of the ReLU of a batch norm; `scale` and `shift` are w and b for the forward pass."""
+    n, h, width, c = x.shape
+    y: Array = _C.empty((n, h // window[0], width // window[1], c), x.dtype)
+    _C.norm_pool_fwd(x, scale, shift, mean, rstd, y, window)
+
+    def backward(dy: Array, needs: Needs) -> Grads:
+        dx = _C.empty(x.shape, x.dtype) if needs[0] else None
+        dw, db = _like(w, needs[3]), _like(b, needs[4])
+        _C.norm_pool_bwd(training, to_nhwc(dy), x, w, b, mean, rstd, dx, dw, db, window)
+        return None if dx is None else from_nhwc(dx), None, None, dw, db
+
+    return from_nhwc(y), backward
 
 
 def _start_batch_norm(
