@@ -1,6 +1,6 @@
 # copy.pxi - copies between arrays of any strides, and zeros.
 
-from numpy import copyto as np_copyto
+from numpy import copyto as _copyto
 
 cdef extern from "fnn.h" nogil:
     int fnn_copy_strided(int dtype, int64_t dims, const int64_t *shape, const void *x, const int64_t *x_step, void *y,
@@ -37,7 +37,7 @@ def copyto(cnp.ndarray y, cnp.ndarray x):
         raise ValueError("copyto: expected y to be writeable")
     if (kind != cnp.PyArray_TYPE(x) or kind not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64) or dims > 32
             or not (y.dtype.isnative and x.dtype.isnative and whole_steps(x) and whole_steps(y))):
-        np_copyto(y, x)
+        _copyto(y, x)
         return
     dtype = real_dtype(y, "y")
     cdef const void *xp = cnp.PyArray_DATA(x)
