@@ -80,13 +80,6 @@ def norm_batch_stats(
     x: Reals, eps: float, mean: Reals, rstd: Reals, running_mean: Reals | None, running_var: Reals | None,
     momentum: float,
 ) -> None: ...  # fmt: skip
-def norm_pool_fwd(
-    x: Reals, w: Reals | None, b: Reals | None, mean: Reals, rstd: Reals, y: Reals, window: tuple[Sizes, ...]
-) -> None: ...
-def norm_pool_bwd(
-    training: bool, dy: Reals, x: Reals, w: Reals | None, b: Reals | None, mean: Reals, rstd: Reals,
-    dx: Reals | None, dw: Reals | None, db: Reals | None, window: tuple[Sizes, ...],
-) -> None: ...  # fmt: skip
 def norm_batch_given(running_mean: Reals, running_var: Reals, eps: float) -> tuple[Reals, Reals]: ...
 def norm_batch_apply(
     x: Reals, residual: Reals | None, w: Reals | None, b: Reals | None, relu: bool, mean: Reals, rstd: Reals, y: Reals
