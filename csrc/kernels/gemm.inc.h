@@ -13,9 +13,11 @@
 #define GEMM_SHARE 3
 #define GEMM_SUMS (GEMM_ROWS * GEMM_VECTORS) /* accumulators; a tile one vector wide may have that many rows */
 
-/* `far`: C may lie in distant memory, its lines are fetched while the products are formed. */
+/* `far`: C may lie in distant memory, its lines are fetched while the products are formed. `fetch`: so is one line from
+ * `next` on with every step of the inner dimension. */
 ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_columns, const int far, const fnn_tile *t,
-                              const real *a, const real *b, const real *bias, real *c, int cols, int accumulate)
+                              const real *a, const real *b, const real *bias, real *c, int cols, int accumulate,
+                              const int fetch, const char *next)
 {
     vr sum[GEMM_SUMS];
     const int64_t a_step = t->a_step, b_step = t->b_step;
@@ -47,6 +49,10 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
                 for (int j = 0; j < vectors; j++)
                     sum[i * vectors + j] = v_fma(ap, bp[j], sum[i * vectors + j]);
             }
+            if (fetch) {
+                __builtin_prefetch(next, 0, 2);
+                next += 64;
+            }
             br += b_step;
             ar += a_step;
 #pragma GCC unroll 8
@@ -71,12 +77,12 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
     }
 }
 
-#define GEMM_CASE(r)                                                                        \
-    case r:                                                                                 \
-        if (cols > VL)                                                                      \
-            gemm_block(r, GEMM_VECTORS, by_columns, 1, t, a, b, bias, c, cols, accumulate); \
-        else                                                                                \
-            gemm_block(r, 1, by_columns, 1, t, a, b, bias, c, cols, accumulate);            \
+#define GEMM_CASE(r)                                                                                 \
+    case r:                                                                                          \
+        if (cols > VL)                                                                               \
+            gemm_block(r, GEMM_VECTORS, by_columns, 1, t, a, b, bias, c, cols, accumulate, 0, NULL); \
+        else                                                                                         \
+            gemm_block(r, 1, by_columns, 1, t, a, b, bias, c, cols, accumulate, 0, NULL);            \
         break;
 
 ALWAYS_INLINE void gemm_any_rows(const int by_columns, const fnn_tile *t, const real *a, const real *b,

@@ -366,9 +366,13 @@ static void KERNEL(wino_filter_grad)(int64_t n, const real *s, int64_t s_step, r
 
 /* ---- the 36 products ---- */
 
-/* The product tile with steps that the compiler knows, so that all of A's elements have constant addresses. */
+#define WINO_STREAM_CHANNELS 128 /* so many times as many filters do not stay in the second-level cache */
+
+/* The product tile with steps that the compiler knows, so that all of A's elements have constant addresses. With a wide
+ * tile part `part` of the filters that follow u is fetched: many filters are a stream from beyond the second-level
+ * cache, faster than the hardware foresees. */
 ALWAYS_INLINE void wino_product(const int rows, const int vectors, int64_t blocks, const real *v, const real *u,
-                                real *m)
+                                int64_t part, real *m)
 {
     const fnn_tile tile = {.k = VL,
                            .runs = blocks,
@@ -377,7 +381,11 @@ ALWAYS_INLINE void wino_product(const int rows, const int vectors, int64_t block
                            .b_step = vectors * VL,
                            .b_run = VL * vectors * VL,
                            .c_step = vectors * VL};
-    gemm_block(rows, vectors, 0, 0, &tile, v, u, NULL, m, vectors * VL, 0);
+    const char *next = (const char *)(u + blocks * tile.b_run) + part * blocks * VL * 64;
+    if (vectors > 1 && blocks * VL >= WINO_STREAM_CHANNELS)
+        gemm_block(rows, vectors, 0, 0, &tile, v, u, NULL, m, vectors * VL, 0, 1, next);
+    else
+        gemm_block(rows, vectors, 0, 0, &tile, v, u, NULL, m, vectors * VL, 0, 0, NULL);
 }
 
 /* Fetches the next few of the lines that a later stage will read or write: a few before every product tile, since
@@ -409,12 +417,12 @@ static void KERNEL(wino_products)(int64_t blocks, int64_t tiles, const real *v, 
         if (tiles % WINO_TALL == 0 && width == VL)
             for (int64_t t = 0; t < tiles; t += WINO_TALL) {
                 wino_fetch(ahead);
-                wino_product(WINO_TALL, 1, blocks, v + t * VL, u, m + t * VL);
+                wino_product(WINO_TALL, 1, blocks, v + t * VL, u, 0, m + t * VL);
             }
         else if (tiles % GEMM_ROWS == 0 && width > VL)
             for (int64_t t = 0; t < tiles; t += GEMM_ROWS) {
                 wino_fetch(ahead);
-                wino_product(GEMM_ROWS, GEMM_VECTORS, blocks, v + t * VL, u, m + t * GEMM_VECTORS * VL);
+                wino_product(GEMM_ROWS, GEMM_VECTORS, blocks, v + t * VL, u, t / GEMM_ROWS, m + t * GEMM_VECTORS * VL);
             }
         else
             for (int64_t part = 0; part < parts; part++) {
@@ -428,7 +436,7 @@ ALWAYS_INLINE void wino_product_grad(const int rows, const int vectors, int64_t 
                                      int64_t s_step, real *s)
 {
     const fnn_tile tile = {.k = tiles, .runs = 1, .a_step = VL, .b_step = vectors * VL, .c_step = s_step};
-    gemm_block(rows, vectors, 1, 1, &tile, v, d, NULL, s, vectors * VL, 1);
+    gemm_block(rows, vectors, 1, 1, &tile, v, d, NULL, s, vectors * VL, 1, 0, NULL);
 }
 
 /* s[xi][c][0..width) += sum_t v[c][xi][t] d[xi][t][0..width) for t < tiles, c < blocks * VL; element (xi, c, k) of s is
