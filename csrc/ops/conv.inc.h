@@ -123,10 +123,7 @@ static int conv_pointwise_bwd_w(const fnn_conv_shape *s, const real *dy, const r
 
 /* Planar vectors pay where channel vectors would be half empty: for few output channels, in a data gradient for few
  * input channels, and in weight gradients whose columns (taps by channels) are not too many to gather. */
-static conv_algorithm conv_select_fwd(const fnn_conv_shape *s, int forced)
-{
-    return conv_select(s, forced, s->k);
-}
+static conv_algorithm conv_select_fwd(const fnn_conv_shape *s, int forced) { return conv_select(s, forced, s->k); }
 
 /* How long the filters are in the form in which the forward pass reads them; 0: as they come. */
 static int64_t conv_prepared(const fnn_conv_shape *s, conv_algorithm algorithm)

@@ -13,10 +13,12 @@ typedef struct {
     real *y;
 } copy_plan;
 
+static int64_t copy_size(int64_t step) { return step < 0 ? -step : step; }
+
 static void copy_order(copy_plan *p)
 {
     for (int64_t i = 1; i < p->dims; i++) /* few dimensions, mostly in order: insertion */
-        for (int64_t j = i; j > 0 && llabs(p->y_step[j]) > llabs(p->y_step[j - 1]); j--) {
+        for (int64_t j = i; j > 0 && copy_size(p->y_step[j]) > copy_size(p->y_step[j - 1]); j--) {
             int64_t shape = p->shape[j], x = p->x_step[j], y = p->y_step[j];
             p->shape[j] = p->shape[j - 1];
             p->x_step[j] = p->x_step[j - 1];

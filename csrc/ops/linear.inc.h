@@ -10,9 +10,11 @@
 #define GEMM_SMALL_B 32768 /* reals of B that share the second-level cache with everything else */
 #define GEMM_SHORT 128     /* inner dimension up to which lower tiles, with less to set up and store, are faster */
 #define GEMM_SHORT_ROWS 8
-#define GEMM_IN_PLACE 64 /* columns of B, at most, to read it unpacked: its rows fill whole sets of the cache */
-#define GEMM_TASKS 16    /* wanted, to share out evenly */
-#define GEMM_FAR 256     /* reals between rows of A, or a multiple: they share sets of the cache */
+#define GEMM_IN_PLACE 64  /* columns of B, at most, to read it unpacked: its rows fill whole sets of the cache */
+#define GEMM_OWN_BLOCKS 8 /* blocks of rows up to which tasks are panels, if there are */
+#define GEMM_OWN_PANELS 4 /* at least so many */
+#define GEMM_TASKS 16     /* wanted, to share out evenly */
+#define GEMM_FAR 256      /* reals between rows of A, or a multiple: they share sets of the cache */
 #define GEMM_A_REALS (GEMM_ROW_BLOCK * (GEMM_K_BLOCK + 16))
 #define GEMM_FEW_ROWS 24 /* rows of C for which a packed B would be read too seldom to pay */
 #define GEMM_K_CHUNKS 16 /* partial products of a long inner dimension, at most */
@@ -24,11 +26,13 @@ typedef struct {
     bool a_transposed, b_transposed;
     const real *bias; /* (n), added to every row; or NULL */
     real *c;
+    int64_t c_row;        /* from row to row of C; 0 stands for n */
     const epilogue *e;    /* of all of C; or NULL */
     const real *prepared; /* B as gemm_prepare packs it, or NULL */
     /* derived */
     int64_t width, panels, row_blocks, panel_groups, panels_per_group;
-    bool in_place; /* B is read where it lies */
+    bool in_place;  /* B is read where it lies */
+    bool by_panels; /* a task is a panel and packs it */
     real *packed;
     real *a_block; /* GEMM_A_REALS per thread for a copy of a task's part of A, or NULL */
 } gemm_plan;
@@ -54,7 +58,7 @@ static void gemm_tile(const gemm_plan *g, const fnn_tile *tile, const real *a, i
     int cols = (int)min_int(g->n - j, g->width);
     const real *b = g->in_place ? g->b + p0 * g->b_row + j : g->packed + panel * g->width * depth + p0 * g->width;
     const real *bias = g->bias && p0 == 0 ? g->bias + j : NULL;
-    real *c = g->c + i * g->n + j;
+    real *c = g->c + i * g->c_row + j;
     if (g->a_transposed)
         K->gemm_cols(tile, a, b, bias, c, (int)rows, cols, p0 > 0);
     else
@@ -106,17 +110,14 @@ static void gemm_finish(const gemm_plan *g, int64_t i, int64_t rows, int64_t j, 
         epilogue_finish(g->e, i * g->n + j, rows, cols, g->n, g->c);
 }
 
-static void gemm_block_task(void *context, int64_t index, int thread)
+/* Rows [i0, i1) of C, panels [first, last). */
+static void gemm_rows_of_c(const gemm_plan *g, int64_t i0, int64_t i1, int64_t first, int64_t last, int thread)
 {
-    gemm_plan *g = context;
-    int64_t i0 = index / g->panel_groups * GEMM_ROW_BLOCK, i1 = min_int(i0 + GEMM_ROW_BLOCK, g->m);
-    int64_t first = index % g->panel_groups * g->panels_per_group;
-    int64_t last = min_int(first + g->panels_per_group, g->panels);
     int64_t height = g->k <= GEMM_SHORT ? min_int(GEMM_SHORT_ROWS, K->gemm_tile_rows) : K->gemm_tile_rows;
     int64_t tiles = ceil_div(i1 - i0, height), panels = last - first;
     real *block = g->a_block ? g->a_block + thread * GEMM_A_REALS : NULL;
     for (int64_t p0 = 0; p0 < g->k; p0 += GEMM_K_BLOCK) {
-        fnn_tile tile = {.k = min_int(GEMM_K_BLOCK, g->k - p0), .runs = 1, .c_step = g->n};
+        fnn_tile tile = {.k = min_int(GEMM_K_BLOCK, g->k - p0), .runs = 1, .c_step = g->c_row};
         tile.b_step = g->in_place ? g->b_row : g->width;
         const real *a = gemm_a_block(g, &tile, i0, i1, p0, panels, block);
         int64_t row_step = g->a_transposed ? 1 : tile.a_step;
@@ -134,8 +135,33 @@ static void gemm_block_task(void *context, int64_t index, int thread)
     gemm_finish(g, i0, i1 - i0, j, min_int(last * g->width, g->n) - j);
 }
 
+static void gemm_block_task(void *context, int64_t index, int thread)
+{
+    const gemm_plan *g = context;
+    int64_t i = index / g->panel_groups * GEMM_ROW_BLOCK, first = index % g->panel_groups * g->panels_per_group;
+    gemm_rows_of_c(g, i, min_int(i + GEMM_ROW_BLOCK, g->m), first, min_int(first + g->panels_per_group, g->panels),
+                   thread);
+}
+
+/* Few rows of C: whoever computes a panel packs it himself, and has it in the cache. */
+static void gemm_panel_task(void *context, int64_t panel, int thread)
+{
+    gemm_plan g = *(const gemm_plan *)context;
+    int64_t j = panel * g.width;
+    g.b += g.b_transposed ? j * g.b_row : j;
+    g.bias = g.bias ? g.bias + j : NULL;
+    g.c += j;
+    g.n = min_int(g.n - j, g.width);
+    g.packed += thread * g.width * round_up(g.k, K->lanes);
+    gemm_pack_task(&g, 0, thread);
+    for (int64_t i = 0; i < g.m; i += GEMM_ROW_BLOCK)
+        gemm_rows_of_c(&g, i, min_int(i + GEMM_ROW_BLOCK, g.m), 0, 1, thread);
+}
+
 static void gemm_cut(gemm_plan *g)
 {
+    if (!g->c_row)
+        g->c_row = g->n;
     g->width = (int64_t)K->gemm_tile_vectors * K->lanes;
     if (g->n <= K->lanes)
         g->width = K->lanes;
@@ -147,11 +173,14 @@ static void gemm_cut(gemm_plan *g)
     g->panel_groups = ceil_div(g->panels, max_int(g->panels_per_group, 1));
     /* Rows of whole vectors, close enough together for the prefetcher, need no panels. */
     g->in_place = !g->b_transposed && g->n % K->lanes == 0 && (g->n <= GEMM_IN_PLACE || g->m <= GEMM_FEW_ROWS);
+    g->by_panels =
+        !g->in_place && !g->e && !g->prepared && g->row_blocks <= GEMM_OWN_BLOCKS && g->panels >= GEMM_OWN_PANELS;
 }
 
 static int64_t gemm_packed_reals(const gemm_plan *g)
 {
-    return g->in_place ? 0 : g->panels * g->width * round_up(g->k, K->lanes);
+    int64_t panels = g->by_panels ? min_int(fnn_num_threads(), g->panels) : g->panels;
+    return g->in_place ? 0 : panels * g->width * round_up(g->k, K->lanes);
 }
 
 static void gemm_run(gemm_plan *g, bool may_thread)
@@ -159,6 +188,11 @@ static void gemm_run(gemm_plan *g, bool may_thread)
     double flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
     int64_t tasks = g->row_blocks * g->panel_groups;
     int width = may_thread ? fnn_parallel_width(tasks, flops * FNN_NS_PER_FLOP) : 1;
+    if (g->by_panels) {
+        fnn_parallel_dynamic(g->panels, may_thread ? fnn_parallel_width(g->panels, flops * FNN_NS_PER_FLOP) : 1,
+                             gemm_panel_task, g);
+        return;
+    }
     double pack_bytes = 2.0 * sizeof(real) * (double)gemm_packed_reals(g);
     if (!g->in_place && !g->prepared)
         fnn_parallel(g->panels, may_thread ? fnn_parallel_width(g->panels, pack_bytes * FNN_NS_PER_BYTE) : 1,
@@ -287,6 +321,7 @@ static int64_t gemm_prepared(const gemm_plan *g)
     if (g->m * g->n * g->k == 0 || gemm_is_dots(g) || gemm_chunk_count(g) > 1)
         return 0;
     gemm_cut(&cut);
+    cut.by_panels = false;
     return gemm_packed_reals(&cut);
 }
 
@@ -294,6 +329,7 @@ static void gemm_prepare(const gemm_plan *g, real *packed)
 {
     gemm_plan cut = *g;
     gemm_cut(&cut);
+    cut.by_panels = false;
     cut.packed = packed;
     double bytes = 2.0 * sizeof(real) * (double)gemm_packed_reals(&cut);
     fnn_parallel(cut.panels, fnn_parallel_width(cut.panels, bytes * FNN_NS_PER_BYTE), gemm_pack_task, &cut);

@@ -247,7 +247,7 @@ int DRIVER(norm_batch_stats)(int64_t rows, int64_t c, const real *x, double eps,
 }
 
 int DRIVER(norm_batch_apply)(int64_t rows, int64_t c, const real *x, const real *residual, const real *w, const real *b,
-                            bool relu, const double *mean, const double *rstd, real *y)
+                             bool relu, const double *mean, const double *rstd, real *y)
 {
     if (rows == 0 || c == 0)
         return FNN_OK;

@@ -29,8 +29,8 @@ typedef uint64_t vu64 __attribute__((vector_size(FNN_VECTOR_BYTES)));
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Hides how a pointer or an index came about, so that the compiler keeps it in a register of its own instead of deriving
- * every address from a common base. */
+/* Hides how a pointer or an index came about, so that the compiler keeps it in a register of its own instead of
+ * deriving every address from a common base. */
 #define OPAQUE(x) __asm__("" : "+r"(x))
 
 ALWAYS_INLINE vr v_load(const real *p) { return *(const vr_unaligned *)p; }
