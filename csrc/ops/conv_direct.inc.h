@@ -249,39 +249,67 @@ static direct_plan direct_phase_plan(const fnn_conv_shape *s, int64_t phase_y, i
     return d;
 }
 
+/* The phases of a data gradient: they read the same dy and write neighbouring pixels of dx. */
+typedef struct {
+    direct_plan *phase;
+    int64_t phases;
+} direct_phases;
+
+/* All phases of one image, whose dy and dx then stay in the cache. */
+static void direct_phases_task(void *context, int64_t n, int thread)
+{
+    const direct_phases *all = context;
+    for (int64_t i = 0; i < all->phases; i++)
+        for (int64_t band = 0; band < all->phase[i].bands; band++)
+            direct_task(&all->phase[i], n * all->phase[i].bands + band, thread);
+}
+
+static void direct_pack_phase(const fnn_conv_shape *s, const real *w, const direct_plan *d, const conv_phase *py,
+                              const conv_phase *px, real *packed)
+{
+    direct_pack p = {.s = s, .w = w, .packed = packed, .width = d->width, .y0 = py->first_tap, .x0 = px->first_tap};
+    p.step_y = s->stride[1];
+    p.step_x = s->stride[2];
+    p.r = d->r;
+    p.s_taps = d->s;
+    fnn_parallel(d->panels, fnn_parallel_width(d->panels, (double)direct_packed_reals(d)), direct_pack_bwd_x_task, &p);
+}
+
 static int conv_direct_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
 {
-    int64_t phases = s->stride[1] * s->stride[2], packed = 0, scratch = 0;
+    int64_t count = s->stride[1] * s->stride[2], packed = 0, scratch = 0;
     conv_phase py, px;
-    for (int64_t i = 0; i < phases; i++) {
+    for (int64_t i = 0; i < count; i++) {
         direct_plan d = direct_phase_plan(s, i / s->stride[2], i % s->stride[2], &py, &px);
-        packed = max_int(packed, round_up(direct_packed_reals(&d), 16));
+        packed += round_up(direct_packed_reals(&d), 16);
         scratch = max_int(scratch, d.scratch_reals);
     }
     int width = fnn_parallel_width(s->n, conv_flops(s) * FNN_NS_PER_FLOP);
-    real *workspace = fnn_alloc(sizeof(real) * (size_t)(packed + width * scratch));
+    size_t plans = (size_t)round_up(count * (int64_t)sizeof(direct_plan), 64);
+    char *workspace = fnn_alloc(plans + sizeof(real) * (size_t)(packed + width * scratch));
     if (!workspace)
         return FNN_NO_MEMORY;
-    for (int64_t i = 0; i < phases; i++) {
+    direct_phases all = {(direct_plan *)workspace, 0};
+    real *filters = (real *)(workspace + plans);
+    for (int64_t i = 0; i < count; i++) {
         int64_t y0 = i / s->stride[2], x0 = i % s->stride[2];
         direct_plan d = direct_phase_plan(s, y0, x0, &py, &px);
         if (d.oh == 0 || d.ow == 0)
             continue;
         d.in = dy;
         d.out = dx + (y0 * s->in[2] + x0) * s->c;
-        d.packed = workspace;
-        d.scratch = workspace + packed;
+        d.packed = filters;
+        d.scratch = (real *)(workspace + plans) + packed;
         d.scratch_reals = scratch;
-        direct_pack p = {.s = s, .w = w, .packed = workspace, .width = d.width, .y0 = py.first_tap};
-        p.x0 = px.first_tap;
-        p.step_y = s->stride[1];
-        p.step_x = s->stride[2];
-        p.r = d.r;
-        p.s_taps = d.s;
-        fnn_parallel(d.panels, fnn_parallel_width(d.panels, (double)direct_packed_reals(&d)), direct_pack_bwd_x_task,
-                     &p);
-        direct_run(&d, width);
+        direct_pack_phase(s, w, &d, &py, &px, filters);
+        filters += round_up(direct_packed_reals(&d), 16);
+        all.phase[all.phases++] = d;
     }
+    if (s->n < DIRECT_FEW_TASKS)
+        for (int64_t i = 0; i < all.phases; i++)
+            direct_run(&all.phase[i], width);
+    else
+        fnn_parallel_dynamic(s->n, width, direct_phases_task, &all);
     fnn_free(workspace);
     return FNN_OK;
 }
