@@ -89,11 +89,11 @@ def norm_batch_bwd(
     rstd: Reals, dx: Reals | None, dz: Reals | None, dw: Reals | None, db: Reals | None,
 ) -> None: ...  # fmt: skip
 def norm_pool_fwd(
-    x: Reals, w: Reals | None, b: Reals | None, mean: Reals, rstd: Reals, y: Reals, window: tuple[int, int]
+    x: Reals, w: Reals | None, b: Reals | None, mean: Reals, rstd: Reals, y: Reals, window: Sizes
 ) -> None: ...
 def norm_pool_bwd(
     training: bool, dy: Reals, x: Reals, w: Reals | None, b: Reals | None, mean: Reals, rstd: Reals, dx: Reals | None,
-    dw: Reals | None, db: Reals | None, window: tuple[int, int],
+    dw: Reals | None, db: Reals | None, window: Sizes,
 ) -> None: ...  # fmt: skip
 def norm_group_fwd(
     x: Reals, w: Reals | None, b: Reals | None, eps: float, y: Reals, mean: Reals, rstd: Reals

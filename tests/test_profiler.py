@@ -264,7 +264,7 @@ def test_the_roofline_command(tmp_path: Path, capsys: Any, monkeypatch: pytest.M
     assert "conv2d 32x1x28x28 6x1x5x5 -> 32x6x28x28" in capsys.readouterr().out
     report = json.loads(Path(files[0]).read_text())
     assert report["network"] == "lenet32"
-    assert {point["name"] for point in report["roofline"]["points"]} >= {"conv2d", "linear", "max_pool2d"}
+    assert {point["name"] for point in report["roofline"]["points"]} >= {"conv2d", "linear", "relu_max_pool2d"}
     assert "| linear 32x400 120x400 -> 32x120 | forward |" in Path(files[1]).read_text()
 
 

@@ -105,6 +105,13 @@ GRADIENTS = {
         lambda dy, x: pool.max_pool_bwd(dy, pool.max_pool_fwd(x, **POOL, dilation=(1, 2))[1], x.shape),
         [normal(2, 2, 6, 5)],
     ),
+    "relu_max_pool": (
+        lambda x: pool.relu_max_pool_fwd(x, **POOL),
+        lambda dy, x: pool.relu_max_pool_bwd(
+            dy, pool.relu_max_pool_fwd(x, **POOL), pool.max_pool_fwd(x, **POOL)[1], x.shape
+        ),
+        [normal(2, 2, 6, 5) - 0.8],
+    ),
     "avg_pool": (
         lambda x: pool.avg_pool_fwd(x, **POOL),
         lambda dy, x: pool.avg_pool_bwd(dy, x.shape, **POOL),

@@ -1,10 +1,10 @@
 """Outputs that wait for what follows them, so that both are computed in one pass over memory.
 
 `relu(batch_norm(x) + skip)` takes three passes over memory if each operation computes its output, and one if they
-know of each other. Therefore an operation with a `start` (see `waiting`) does in its call what can be observed,
-checks and running statistics, and returns a `Pending` Tensor. An operation that follows and has a row in `JOINS`
-joins it; the last one in a row of the table computes everything. Anything else that looks at a pending Tensor makes
-it compute its output, and an ordinary Tensor of it.
+know of each other; so does `max_pool2d(relu(x))`. Therefore an operation with a `start` (see `waiting`) does in its
+call what can be observed, checks and running statistics, and returns a `Pending` Tensor. An operation that follows and
+has a row in `JOINS` joins it; the last one in a row of the table computes everything. Anything else that looks at a
+pending Tensor makes it compute its output, and an ordinary Tensor of it.
 
 Nobody can tell from the results:
 
@@ -17,7 +17,8 @@ Nobody can tell from the results:
   own node, and the node of what joined it is moved behind it: hooks and gradients are those of separate operations.
 
 The one thing not seen is a write through a NumPy view of the *other* addend that was taken before the addition, in
-the moment between addition and activation; the tape does not see such writes either.
+the moment between addition and activation; the tape does not see such writes either. The one other difference is the
+gradient where a pooled maximum is NaN: it passes to that NaN, as in PyTorch; a ReLU by itself lets it through nowhere.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import functools
 import inspect
 from _thread import RLock
 from collections.abc import Callable, Sequence
+from math import prod
 from sys import getrefcount
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
@@ -66,8 +68,16 @@ JOINS = {
     ("batch_norm", "add"): "batch_norm_add",
     ("batch_norm_add", "relu"): "batch_norm_add_relu",
     ("batch_norm_relu", "max_pool2d"): "batch_norm_relu_max_pool2d",
+    ("relu", "max_pool2d"): "relu_max_pool2d",
 }
-"""(what waits, the operation that follows) -> the name of both in one. One that has rows itself waits in turn."""
+"""(what waits, the operation that follows) -> the name of both in one. One that has rows itself waits in turn; only
+one that has none may give another shape than that of what waits."""
+
+_BEFORE_POOLING = {"relu", "batch_norm_relu"}
+"""What only a pooling of images may follow: no other shapes wait, and no small ones."""
+
+LEAST = 1 << 15
+"""Elements of the smallest output that waits for a pooling; below, the pass saved takes no longer than the waiting."""
 
 
 def _addend(wait: Wait, other: Any, alpha: float = 1) -> dict[str, Any] | None:
@@ -85,32 +95,10 @@ def _activation(name: str) -> Callable[..., dict[str, Any] | None]:
     return contribute
 
 
-def _windows(
-    wait: Wait,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-    *more: Any,
-    **unknown: Any,
-) -> dict[str, Any] | None:
-    """What a maximum pooling contributes: the window, if windows lie side by side within the image."""
-    window = (kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size
-    plain = not (ceil_mode or return_indices or more or unknown) and dilation in (1, (1, 1)) and padding in (0, (0, 0))
-    if not plain or stride not in (None, kernel_size, window) or type(window) is not tuple or len(window) != 2:
-        return None
-    fits = len(wait.shape) == 4 and all(
-        type(taps) is int and 0 < taps <= size for taps, size in zip(window, wait.shape[2:], strict=True)
-    )
-    return {"window": window} if fits and wait.shape[1] else None
+CONSUMERS: dict[str, Callable[..., dict[str, Any] | None]] = {"add": _addend, "relu": _activation("relu")}
+"""What each operation that can join contributes to `finish`, by keyword; None if with these arguments it cannot.
 
-
-CONSUMERS: dict[str, Callable[..., dict[str, Any] | None]] = {
-    "add": _addend, "relu": _activation("relu"), "max_pool2d": _windows,
-}  # fmt: skip
-"""What each operation that can join contributes to `finish`, by keyword; None if with these arguments it cannot."""
+A module of operations adds those of its own, each before `op` makes the operation."""
 
 _OPEN = {producer for producer, _ in JOINS}
 
@@ -278,7 +266,7 @@ _ndarray = np.ndarray
 
 
 def _pend(wait: Wait) -> Tensor:
-    """The pending Tensor of a Wait; what that will read is watched."""
+    """The pending Tensor of a Wait."""
     tensor = _new(Pending)
     tensor._pending = wait
     tensor.requires_grad = wait.wanted
@@ -363,6 +351,7 @@ def _separate(tensor: Tensor, follower: Follower | None) -> None:
                 else:
                     node.sequence = target.sequence  # older than its consumers
                     target.finish = target.follower = None
+                    target.given, target.reads = {}, ()
                     target.output = ref(node)
                     if heir is not None:
                         _become(heir, tensor.data, node, tensor._version)
@@ -417,8 +406,8 @@ def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
             edges, versions = edges + further[0], versions + further[1]
         given = {**wait.given, **contribution}
         target: Wait | ref[Node] | None = None
-        if name in _OPEN and all(_private(each) for each in operands):
-            reads = wait.reads + operands
+        if _waits(name, wait) and all(_private(each) for each in operands):
+            reads = (*wait.reads, *operands)  # the first ones too: what joins may be all that is left to guard them
             target = Wait(name, wait.shape, wait.dtype, wait.finish, given, reads, edges, versions, wanted)
             output = _pend(target)
         else:
@@ -432,6 +421,15 @@ def join(consumer: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if wanted and wait.wanted and target is not None:
             wait.follower = _again(consumer, args[:i], args[i + 1 :], options), target
         return output
+
+
+def _poolable(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and prod(shape) >= LEAST
+
+
+def _waits(name: str, wait: Wait) -> bool:
+    """Whether what came of `wait` and what follows it, `name`, waits too."""
+    return name in _OPEN and (name not in _BEFORE_POOLING or _poolable(wait.shape))
 
 
 def _private(tensor: Tensor, alone: bool = False) -> bool:
@@ -488,7 +486,7 @@ def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Ten
         signature = Signature(function)
         name, width, keywords = signature.name, signature.width, signature.tensor_names
         required = function.__code__.co_argcount - len(function.__defaults__ or ())
-        slot = SLOTS[name]
+        slot, always = SLOTS[name], name not in _BEFORE_POOLING
 
         def call(*args: Any, **options: Any) -> Tensor:
             if options and not keywords.isdisjoint(options):
@@ -498,10 +496,11 @@ def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Ten
                     joined: Tensor | None = join(name, args, options)
                     if joined is not None:
                         return joined
-                tensors = args[:width] + (None,) * (width - len(args))
-                output = _begin(name, start, tensors, args[width:], options)
-                if output is not None:
-                    return output
+                if always or (isinstance(args[0], Tensor) and _poolable(args[0].shape)):
+                    tensors = args[:width] + (None,) * (width - len(args))
+                    output = _begin(name, start, tensors, args[width:], options)
+                    if output is not None:
+                        return output
             return plain(*args, **options)
 
         functools.update_wrapper(call, plain)

@@ -11,13 +11,17 @@ import numpy as np
 
 from .. import _C
 from ..autograd import Array, Grads, Needs, op
+from ..autograd.dtype import DType
+from ..autograd.pending import Finish, waiting
 from .gated import glu, maxout
-from .layout import from_rows, gapless, in_order_of, memory_axes, rows
+from .layout import from_rows, gapless, in_order_of, memory_axes, rows, to_nhwc
+from .max_windows import relu_max_windows
 from .pointwise import Activated, pointwise
 from .random_activation import gumbel_softmax, rrelu
 from .reduction import need_real
 from .shrink import hardshrink, softshrink, tanhshrink, threshold
 from .softmax import log_softmax, softmax, softmin
+from .window import Sizes, Window
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
@@ -29,6 +33,17 @@ _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
 
 
+def _start_relu(input: Array, inplace: bool = False) -> tuple[tuple[int, ...], DType, Finish]:
+    """What `relu` does in its call; the output waits for a maximum pooling."""
+    need_real("relu", input)
+
+    def finish(windows: tuple[Sizes, Window] | None = None) -> Activated:
+        return pointwise("relu", "relu", input) if windows is None else relu_max_windows(to_nhwc(input), *windows)
+
+    return input.shape, input.dtype, finish
+
+
+@waiting(_start_relu)
 @op
 def relu(input: Array, inplace: bool = False) -> Activated:
     """Rectifier `max(0, input)`; the derivative at 0 is 0.

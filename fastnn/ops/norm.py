@@ -21,8 +21,9 @@ from ..autograd import Array, Backward, op
 from ..autograd.dtype import DType
 from ..autograd.pending import Finish, waiting
 from .layout import from_nhwc, to_nhwc
+from .window import Ints, Sizes, Window, hashable, sliding_windows
 
-__all__ = ["batch_norm", "batch_norm_relu", "group_norm", "instance_norm", "layer_norm"]
+__all__ = ["batch_norm", "batch_norm_relu", "batch_norm_relu_max_pool2d", "group_norm", "instance_norm", "layer_norm"]
 
 Needs: TypeAlias = tuple[bool, ...]
 Grads: TypeAlias = tuple[Array | None, ...]
@@ -82,10 +83,10 @@ def _begin(
     """The first half of a batch norm: checks, statistics, and in training the running ones brought up to date.
 
     Returns:
-        the second half, `finish(residual=None, activation=None, window=None)`: the output, with the residual added,
-        after that the activation ("relu") applied and (without residual) the maximum of each window taken in the same
-        pass, and its closure, which gives a gradient for each tensor of `batch_norm` and one for the residual, if there
-        is one. If it `waits`, weight and bias may change before.
+        the second half, `finish(residual=None, activation=None, windows=None)`: the output, with the residual added,
+        after that the activation ("relu") applied or without a residual the maximum of windows of that taken in the
+        same pass, and its closure, which gives a gradient for each tensor of `batch_norm` and one for the residual, if
+        there is one. If it `waits`, weight and bias may change before.
     """
     _check(name, input, 2, (running_mean, running_var, weight, bias))
     shape = input.shape
@@ -103,10 +104,10 @@ def _begin(
     scale, shift = (None if w is None else w.copy(), None if b is None else b.copy()) if waits else (w, b)
 
     def finish(
-        residual: Array | None = None, activation: str | None = None, window: tuple[int, int] | None = None
+        residual: Array | None = None, activation: str | None = None, windows: tuple[Sizes, Window] | None = None
     ) -> tuple[Array, Backward]:
-        if window is not None:
-            return _pooled(training, x, w, b, scale, shift, mean, rstd, window)
+        if windows is not None:
+            return _pooled(windows, training, x, scale, shift, w, b, mean, rstd)
         relu, added = activation == "relu", None if residual is None else to_nhwc(residual)
         y: Array = _C.empty(x.shape, x.dtype)
         _C.norm_batch_apply(x, added, scale, shift, relu, mean, rstd, y)
@@ -127,25 +128,25 @@ def _begin(
 
 
 def _pooled(
+    windows: tuple[Sizes, Window],
     training: bool,
     x: Array,
-    w: Array | None,
-    b: Array | None,
     scale: Array | None,
     shift: Array | None,
+    w: Array | None,
+    b: Array | None,
     mean: Array,
     rstd: Array,
-    window: tuple[int, int],
 ) -> tuple[Array, Backward]:
-    """The maximum of each window of the ReLU of a batch norm; `scale` and `shift` are w and b for the forward pass."""
-    n, h, width, c = x.shape
-    y: Array = _C.empty((n, h // window[0], width // window[1], c), x.dtype)
-    _C.norm_pool_fwd(x, scale, shift, mean, rstd, y, window)
+    """Maximum over windows side by side of the ReLU of a batch norm; neither of these is stored."""
+    out, (kernel, *_) = windows
+    y: Array = _C.empty((x.shape[0], *out, x.shape[-1]), x.dtype)
+    _C.norm_pool_fwd(x, scale, shift, mean, rstd, y, kernel)
 
     def backward(dy: Array, needs: Needs) -> Grads:
         dx = _C.empty(x.shape, x.dtype) if needs[0] else None
         dw, db = _like(w, needs[3]), _like(b, needs[4])
-        _C.norm_pool_bwd(training, to_nhwc(dy), x, w, b, mean, rstd, dx, dw, db, window)
+        _C.norm_pool_bwd(training, to_nhwc(dy), x, w, b, mean, rstd, dx, dw, db, kernel)
         return None if dx is None else from_nhwc(dx), None, None, dw, db
 
     return from_nhwc(y), backward
@@ -254,6 +255,52 @@ def batch_norm_relu(
     finish = _begin(name, input, running_mean, running_var, weight, bias, training, momentum, eps)
     y, backward = finish(residual, "relu")
     return y, backward if residual is not None else lambda dy, needs: (*backward(dy, needs), None)
+
+
+@op
+def batch_norm_relu_max_pool2d(
+    input: Array,
+    running_mean: Array | None,
+    running_var: Array | None,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    kernel_size: Ints = 2,
+) -> tuple[Array, Backward]:
+    """`max_pool2d(relu(batch_norm(input)), kernel_size)` in three passes over the input, both ways together.
+
+    Args:
+        input: as for `batch_norm`, like all up to eps.
+        running_mean: running mean.
+        running_var: running variance.
+        weight: scale per channel.
+        bias: shift per channel.
+        training: use the batch's statistics.
+        momentum: weight of the batch.
+        eps: added to the variance.
+        kernel_size: size of the windows, an int or (height, width). They lie side by side; what is left of the image
+            behind the last ones counts in the statistics only.
+
+    Shape:
+        input (N, C, H, W), the vectors (C,) -> (N, C, floor(H / height), floor(W / width))
+
+    Raises:
+        ValueError: as `batch_norm`, and if the input has another rank or no window fits.
+        TypeError: as `batch_norm`.
+
+    Example:
+        >>> x = np.array([[[[1.0, 3.0], [3.0, 1.0]]]])
+        >>> batch_norm_relu_max_pool2d(x, None, None, training=True, eps=0.0).tolist()
+        [[[[1.0]]]]
+    """
+    name = "batch_norm_relu_max_pool2d"
+    if input.ndim != 4 or 0 in input.shape[1:]:
+        raise ValueError(f"{name}: expected an input (N, C, H, W) with C, H and W above 0, got {input.shape}")
+    windows = sliding_windows(name, input.shape[2:], hashable(kernel_size), None, 0, 1, False)
+    finish = _begin(name, input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return finish(activation="relu", windows=windows)
 
 
 @op

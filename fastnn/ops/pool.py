@@ -6,13 +6,11 @@ PyTorch's.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-import numpy as np
-
 from .. import _C
-from ..autograd import Array, Backward, op, varying_op
-from .layout import from_nhwc, to_nhwc
+from ..autograd import Array, op, varying_op
+from ..autograd.pending import CONSUMERS
+from .layout import to_nhwc
+from .max_windows import Pooled, PooledMaybeIndices, join_windows, max_windows, public, relu_max_windows
 from .window import (
     ADAPTIVE,
     Ints,
@@ -38,34 +36,8 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "relu_max_pool2d",
 ]
-
-Pooled: TypeAlias = tuple[Array, Backward]
-PooledMaybeIndices: TypeAlias = tuple[Array | tuple[Array, Array], Backward]
-
-
-def _public(last: Array, batched: bool) -> Array:
-    """Channels-last back to the public shape, without the batch axis if the input had none."""
-    y = from_nhwc(last)
-    return y if batched else y[0]
-
-
-def _max_pool(x: Array, out: Sizes, window: Window, batched: bool, return_indices: bool) -> PooledMaybeIndices:
-    """Maximum of each window of the channels-last `x`; the backward pass finds again where it was."""
-    y: Array = _C.empty((x.shape[0], *out, x.shape[-1]), x.dtype)
-    _C.pool_max_fwd(x, y, window)
-
-    def backward(dy: Any, needs: tuple[bool, ...]) -> tuple[Array]:
-        gradient = dy[0] if return_indices else dy
-        dx: Array = _C.empty(x.shape, x.dtype)
-        _C.pool_max_bwd(to_nhwc(gradient if batched else gradient[None]), x, y, dx, window)
-        return (_public(dx, batched),)
-
-    if not return_indices:
-        return _public(y, batched), backward
-    index = np.empty(y.shape, np.int64)
-    _C.pool_max_index(x, y, index, window)
-    return (_public(y, batched), _public(index, batched)), backward
 
 
 def _avg_pool(
@@ -79,9 +51,9 @@ def _avg_pool(
     def backward(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         dx: Array = _C.empty(shape, dtype)
         _C.pool_avg_bwd(to_nhwc(dy if batched else dy[None]), dx, window, include_pad, divisor)
-        return (_public(dx, batched),)
+        return (public(dx, batched),)
 
-    return _public(y, batched), backward
+    return public(y, batched), backward
 
 
 def _sliding_max(
@@ -105,7 +77,7 @@ def _sliding_max(
         hashable(dilation),
         ceil_mode,
     )
-    return _max_pool(x, out, window, input.ndim == axes + 2, return_indices)
+    return max_windows(x, out, window, input.ndim == axes + 2, return_indices)
 
 
 def _sliding_avg(
@@ -133,7 +105,7 @@ def _adaptive_max(
 ) -> PooledMaybeIndices:
     x = images(name, input, axes)
     out = adaptive_size(name, x.shape[1:-1], output_size)
-    return _max_pool(x, out, ADAPTIVE, input.ndim == axes + 2, return_indices)
+    return max_windows(x, out, ADAPTIVE, input.ndim == axes + 2, return_indices)
 
 
 def _adaptive_avg(name: str, axes: int, input: Array, output_size: OutputSize) -> Pooled:
@@ -184,6 +156,9 @@ def max_pool1d(
     return _sliding_max("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+CONSUMERS["max_pool2d"] = join_windows
+
+
 @varying_op
 def max_pool2d(
     input: Array,
@@ -200,6 +175,27 @@ def max_pool2d(
         input (N, C, H, W) or (C, H, W) -> (N, C, H', W') or (C, H', W')
     """
     return _sliding_max("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+@op
+def relu_max_pool2d(
+    input: Array,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+) -> Pooled:
+    """`max_pool2d(relu(input))` in one pass each way: the maximum of 0 and every window; arguments as `max_pool2d`.
+
+    Shape:
+        input (N, C, H, W) or (C, H, W) -> (N, C, H', W') or (C, H', W')
+    """
+    name = "relu_max_pool2d"
+    x = images(name, input, 2)
+    sizes = (hashable(each) for each in (kernel_size, stride, padding, dilation))
+    out, window = sliding_windows(name, x.shape[1:-1], *sizes, ceil_mode)
+    return relu_max_windows(x, out, window, input.ndim == 4)
 
 
 @varying_op

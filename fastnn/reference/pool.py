@@ -132,6 +132,43 @@ def max_pool_bwd(dy: Array, argmax: Array, x_shape: Sequence[int]) -> Array:
     return dx.reshape(x_shape)
 
 
+def relu_max_pool_fwd(
+    x: Array, kernel: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1, ceil_mode: bool = False
+) -> Array:
+    """Maximum of 0 and every window: `max_pool_fwd` of the ReLU of ``x``.
+
+    Args:
+        x: input.
+        kernel: window size, as all sizes a number or one per spatial dimension.
+        stride: step between windows; the kernel size by default.
+        padding: rows and columns around the image that never win.
+        dilation: distance between the taps of a window.
+        ceil_mode: keep a last window that overhangs the end.
+
+    Shape:
+        x (N, C, *spatial) -> (N, C, *out_spatial)
+
+    Raises:
+        ValueError: as `max_pool_fwd`.
+    """
+    return np.maximum(max_pool_fwd(x, kernel, stride, padding, dilation, ceil_mode)[0], 0)
+
+
+def relu_max_pool_bwd(dy: Array, y: Array, argmax: Array, x_shape: Sequence[int]) -> Array:
+    """Gradient of `relu_max_pool_fwd`: that of `max_pool_fwd` where the output ``y`` is not 0.
+
+    Args:
+        dy: gradient of the output.
+        y: output of the forward pass.
+        argmax: positions of the maxima of x, from `max_pool_fwd`.
+        x_shape: shape of the input.
+
+    Shape:
+        dy, y, argmax (N, C, *out_spatial) -> dx of shape x_shape
+    """
+    return max_pool_bwd(np.where(y == 0, 0, dy), argmax, x_shape)
+
+
 def _divisor(
     x_shape: Sequence[int],
     out: tuple[int, ...],

@@ -11,6 +11,7 @@ import numpy as np
 from fastnn.autograd import OPS
 from fastnn.reference import batch_norm as batch
 from fastnn.reference import norm as reference
+from fastnn.reference import pool
 from tests.cases import Array, OpCase, normal, positive
 
 _SHAPES = [
@@ -67,6 +68,35 @@ def _batch(shape: tuple[int, ...], training: bool, fusion: str, affine: bool = T
         atol=1e-5,
         grads=(0, *((3, 4) if affine else ()), *((5,) if fusion == "residual" else ())),
         batch=() if training else ((0, 5) if fusion == "residual" else (0,)),
+        large=(lambda rng, dtype: draw(rng, dtype, 60000 // prod(shape[1:]))) if large else None,
+    )
+
+
+def _pooled(shape: tuple[int, ...], kernel: Any, training: bool, affine: bool = True, large: bool = False) -> OpCase:
+    """A row of the maximum over windows side by side of the ReLU of batch norm."""
+
+    def draw(rng: np.random.Generator, dtype: Any, n: int) -> Any:
+        c = shape[1]
+        vectors = [None if training else make(rng, c, dtype=dtype) for make in (normal, positive)]
+        vectors += [normal(rng, c, dtype=dtype), normal(rng, c, dtype=dtype)] if affine else [None, None]
+        return (normal(rng, n, *shape[1:], dtype=dtype) * 2 + 1, *vectors), {
+            "training": training, "kernel_size": kernel
+        }  # fmt: skip
+
+    def defined(*arrays: Any, kernel_size: Any, training: bool) -> Array:
+        return pool.relu_max_pool_fwd((_train if training else _eval)(*arrays), kernel_size)
+
+    size = "x".join(map(str, kernel)) if isinstance(kernel, tuple) else kernel
+    mode = ("train" if training else "eval") + ("" if affine else "-plain")
+    return OpCase(
+        f"batch_norm-{mode}-pooled-{'x'.join(map(str, shape))}-{size}",
+        "batch_norm_relu_max_pool2d",
+        lambda rng, dtype: draw(rng, dtype, shape[0]),
+        defined,
+        rtol=2e-5,
+        atol=1e-5,
+        grads=(0, *((3, 4) if affine else ())),
+        batch=() if training else (0,),
         large=(lambda rng, dtype: draw(rng, dtype, 60000 // prod(shape[1:]))) if large else None,
     )
 
@@ -140,6 +170,15 @@ CASES = [
         for fusion in ("relu", "residual")
     ],
     *[_batch((3, 7, 4, 4), training, "", affine=False) for training in (True, False)],
+    *[
+        _pooled(shape, kernel, training, large=True)
+        for shape, kernel in (
+            ((3, 16, 4, 6), 2), ((3, 3, 5, 7), 2), ((2, 101, 5, 4), 2), ((3, 6, 8, 10), 3), ((2, 20, 7, 6), (3, 2)),
+            ((3, 5, 4, 4), (1, 4)),
+        )
+        for training in (True, False)
+    ],
+    *[_pooled((3, 7, 5, 4), 2, training, affine=False) for training in (True, False)],
     *[_group(shape, groups) for shape, groups in
       (((3, 6), 2), ((2, 24, 5, 5), 8), ((2, 64, 4, 4), 64), ((3, 6, 4, 4), 1), ((2, 100, 3), 5))],
     _group((2, 6, 3, 3), 3, affine=False),

@@ -55,6 +55,22 @@ def _both(label: str, shape: tuple[int, ...], large: bool = False, **options: An
     return [_case(kind, label, shape, large, **options) for kind in ("max", "avg")]
 
 
+def _relu_max(label: str, shape: tuple[int, ...], large: bool = False, **options: Any) -> OpCase:
+    """A row of the maximum of windows of the ReLU, on numbers of which `distinct` makes half negative."""
+
+    def draw(rng: np.random.Generator, dtype: Any, images: int) -> Any:
+        return (distinct(rng, images, *shape[1:], dtype=dtype),), options
+
+    return OpCase(
+        f"relu_max_pool2d-{label}",
+        "relu_max_pool2d",
+        lambda rng, dtype: draw(rng, dtype, shape[0]),
+        lambda x, kernel_size, **more: pool.relu_max_pool_fwd(x, kernel_size, **more),
+        batch=(0,),
+        large=(lambda rng, dtype: draw(rng, dtype, 40)) if large else None,
+    )
+
+
 def _lp_fwd(x: Array, p: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, axes: int) -> Array:
     return pool.lp_pool_fwd(x, p, kernel_size, stride, ceil_mode)
 
@@ -133,6 +149,16 @@ CASES = [
     *_both("1d-tiling", (2, 40, 12), large=True, kernel_size=4),
     *_both("3d", (2, 5, 6, 5, 7), kernel_size=(2, 3, 2), stride=2, padding=1),
     *_both("3d-tiling", (2, 16, 4, 4, 6), large=True, kernel_size=2),
+    _relu_max("2x2", (2, 16, 8, 8), large=True, kernel_size=2),
+    _relu_max("2x2-few-channels", (2, 6, 8, 6), large=True, kernel_size=2),
+    _relu_max("2x2-ragged", (3, 5, 7, 9), large=True, kernel_size=2),
+    _relu_max("2x2-many-channels", (2, 90, 5, 7), kernel_size=2),
+    _relu_max("3x3-overlap", (9, 20, 9, 8), large=True, kernel_size=3, stride=2, padding=1),
+    _relu_max("3x3-few-channels", (9, 3, 9, 8), kernel_size=3, stride=1, padding=1),
+    _relu_max("uneven", (2, 66, 10, 11), kernel_size=(3, 2), stride=(2, 3), padding=(1, 0)),
+    _relu_max("ceil", (2, 4, 7, 7), kernel_size=2, ceil_mode=True),
+    _relu_max("dilation", (2, 18, 12, 11), kernel_size=3, dilation=2),
+    _relu_max("gaps", (2, 4, 8, 7), kernel_size=2, stride=3),
     _case("max", "dilation", (2, 18, 12, 11), large=True, kernel_size=3, dilation=2),
     _case("max", "dilation-ceil", (2, 3, 12, 11), kernel_size=3, stride=2, padding=1, dilation=(2, 3), ceil_mode=True),
     _case("max", "indices", (2, 5, 9, 8), kernel_size=3, stride=2, padding=1, return_indices=True),

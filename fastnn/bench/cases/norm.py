@@ -9,14 +9,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...reference import norm as reference
+from ...reference import pool
 from ..case import Array, Case, Contenders, backward, forward, noise, noise_images, reference_layout, torch_forms
 
-__all__ = ["IMAGES", "ROWS", "cases"]
+__all__ = ["IMAGES", "POOLED", "ROWS", "cases"]
 
 Shape: TypeAlias = tuple[int, int, int]
 
 IMAGES: tuple[Shape, ...] = ((128, 64, 32), (128, 16, 32), (128, 64, 8), (32, 16, 8))
 """n, c, size."""
+
+POOLED: Shape = (128, 32, 32)
+"""The first stage of the network `small`."""
 
 ROWS = ((128, 512), (8192, 256))
 """Rows and their length, for layer norm."""
@@ -33,6 +37,8 @@ def cases(images: Sequence[Shape] = IMAGES, rows: Sequence[tuple[int, int]] = RO
         for variant in _VARIANTS:
             for direction in ("fwd", "bwd"):
                 yield _batch(shape, variant, direction)
+    for direction in ("fwd", "bwd"):
+        yield _pooled(POOLED, direction)
     for shape in images[:2]:
         yield _evaluation(shape)
     for lines, length in rows:
@@ -114,6 +120,61 @@ def _torch_batch(
             dz, x, w, mean, var, saved_mean, saved_rstd, True, _EPS, [True, True, True]
         )
         return gradients if residual is None else (*gradients, dz)
+
+    return gradient
+
+
+def _pooled(shape: Shape, direction: str) -> Case:
+    """Batch norm, ReLU and maximum of 2 x 2 windows in one pass; the others compute them one after another."""
+    n, c, size = shape
+
+    def build(against: Mapping[str, Any]) -> Contenders:
+        x, dy = noise_images(n, c, size, size), noise_images(n, c, size // 2, size // 2, seed=1)
+        w, b = noise(c, seed=2), noise(c, seed=3)
+        running = np.zeros(c, np.float32), np.ones(c, np.float32)
+        name, arguments = "batch_norm_relu_max_pool2d", (x, *running, w, b, True)
+        if direction == "fwd":
+            works: Contenders = {"fastnn": forward(name, *arguments)}
+        else:
+            works = {"fastnn": backward(name, dy, (True, False, False, True, True), *arguments)}
+        if "numpy" in against:
+            works["numpy"] = _numpy_pooled(direction, w, b, *reference_layout(x, dy))
+        if "torch" in against:
+            torch = against["torch"]
+            for form, (tx, tdy) in torch_forms(torch, x, dy).items():
+                vectors = [torch.from_numpy(each) for each in (w, b, *(each.copy() for each in running))]
+                works[form] = _torch_pooled(torch, direction, tx, tdy, *vectors)
+        return works
+
+    moved = 4.0 * n * c * size**2 * (2.25 if direction == "fwd" else 3.5)
+    return Case("norm", _name("bn+relu+max", shape, direction), moved, "GB/s", build)
+
+
+def _numpy_pooled(direction: str, w: Array, b: Array, x: Array, dy: Array) -> Any:
+    if direction == "fwd":
+        return lambda: pool.max_pool_fwd(reference.batch_norm_relu_train_fwd(x, w, b)[0], 2)
+    z, mean, rstd = reference.batch_norm_relu_train_fwd(x, w, b)
+    _, argmax = pool.max_pool_fwd(z, 2)
+    return lambda: reference.batch_norm_relu_train_bwd(pool.max_pool_bwd(dy, argmax, z.shape), z, x, mean, rstd, w)
+
+
+def _torch_pooled(torch: Any, direction: str, x: Any, dy: Any, w: Any, b: Any, mean: Any, var: Any) -> Any:
+    aten, windows = torch.ops.aten, ([2, 2], [2, 2], [0, 0], [1, 1], False)
+
+    def run() -> Any:
+        z = torch.nn.functional.batch_norm(x, mean, var, w, b, True, 0.1, _EPS).relu_()
+        return z, *aten.max_pool2d_with_indices(z, *windows)
+
+    if direction == "fwd":
+        return run
+    z, _, indices = run()
+    _, saved_mean, saved_rstd = aten.native_batch_norm(x, w, b, mean, var, True, 0.1, _EPS)
+
+    def gradient() -> Any:
+        dz = aten.threshold_backward(aten.max_pool2d_with_indices_backward(dy, z, *windows, indices), z, 0)
+        return aten.native_batch_norm_backward(
+            dz, x, w, mean, var, saved_mean, saved_rstd, True, _EPS, [True, True, True]
+        )
 
     return gradient
 

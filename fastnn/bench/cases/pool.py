@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from ...reference import pool as reference
 from ..case import Array, Case, Contenders, backward, forward, noise_images, reference_layout, torch_forms
 
@@ -26,6 +28,9 @@ def cases(shapes: Sequence[Shape] = SHAPES) -> Iterator[Case]:
     for shape in shapes:
         for direction in ("fwd", "bwd"):
             yield _max(shape, shape[3], 0, direction)
+    for shape in shapes[1:3]:
+        for direction in ("fwd", "bwd"):
+            yield _max(shape, shape[3], 0, direction, rectified=True)
     n, c, size, _ = shapes[0]
     for direction in ("fwd", "bwd"):
         yield _max((n, c, size, 3), 2, 1, direction)
@@ -40,28 +45,30 @@ def _out(size: int, window: int, stride: int, padding: int) -> int:
     return (size + 2 * padding - window) // stride + 1
 
 
-def _max(shape: Shape, stride: int, padding: int, direction: str) -> Case:
+def _max(shape: Shape, stride: int, padding: int, direction: str, rectified: bool = False) -> Case:
+    """Maximum pooling, or `rectified` that of the ReLU in one pass; the others compute both one after the other."""
     n, c, size, window = shape
     out = _out(size, window, stride, padding)
 
     def build(against: Mapping[str, Any]) -> Contenders:
         x, dy = noise_images(n, c, size, size), noise_images(n, c, out, out, seed=1)
-        options = (window, stride, padding)
+        options, name = (window, stride, padding), "relu_max_pool2d" if rectified else "max_pool2d"
         if direction == "fwd":
-            works: Contenders = {"fastnn": forward("max_pool2d", x, *options)}
+            works: Contenders = {"fastnn": forward(name, x, *options)}
         else:
-            works = {"fastnn": backward("max_pool2d", dy, (True,), x, *options)}
+            works = {"fastnn": backward(name, dy, (True,), x, *options)}
         if "numpy" in against:
-            works["numpy"] = _numpy_max(direction, options, *reference_layout(x, dy))
+            works["numpy"] = _numpy_max(direction, rectified, options, *reference_layout(x, dy))
         if "torch" in against:
             torch = against["torch"]
             for form, (tx, tdy) in torch_forms(torch, x, dy).items():
-                works[form] = _torch_max(torch, direction, tx, tdy, options)
+                works[form] = _torch_max(torch, direction, tx, tdy, options, rectified)
         return works
 
     overlap = "" if stride == window else f" s{stride}"
     moved = _bytes(n, c, size, out, direction)
-    return Case("pool", f"max {n}x{c}x{size}x{size} k{window}{overlap} {direction}", moved, "GB/s", build)
+    kind = "relu+max" if rectified else "max"
+    return Case("pool", f"{kind} {n}x{c}x{size}x{size} k{window}{overlap} {direction}", moved, "GB/s", build)
 
 
 def _bytes(n: int, c: int, size: int, out: int, direction: str) -> float:
@@ -69,21 +76,30 @@ def _bytes(n: int, c: int, size: int, out: int, direction: str) -> float:
     return 4.0 * n * c * ((2 if direction == "bwd" else 1) * size**2 + out**2)
 
 
-def _numpy_max(direction: str, options: tuple[int, int, int], x: Array, dy: Array) -> Any:
+def _numpy_max(direction: str, rectified: bool, options: tuple[int, int, int], x: Array, dy: Array) -> Any:
     if direction == "fwd":
-        return lambda: reference.max_pool_fwd(x, *options)
-    _, argmax = reference.max_pool_fwd(x, *options)
+        return lambda: (reference.relu_max_pool_fwd if rectified else reference.max_pool_fwd)(x, *options)
+    y, argmax = reference.max_pool_fwd(x, *options)
+    if rectified:
+        positive = np.maximum(y, 0)
+        return lambda: reference.relu_max_pool_bwd(dy, positive, argmax, x.shape)
     return lambda: reference.max_pool_bwd(dy, argmax, x.shape)
 
 
-def _torch_max(torch: Any, direction: str, x: Any, dy: Any, options: tuple[int, int, int]) -> Any:
+def _torch_max(torch: Any, direction: str, x: Any, dy: Any, options: tuple[int, int, int], rectified: bool) -> Any:
     window, stride, padding = ([each, each] for each in options)
     pool = torch.ops.aten.max_pool2d_with_indices
     if direction == "fwd":
-        return lambda: pool(x, window, stride, padding, [1, 1], False)
-    _, indices = pool(x, window, stride, padding, [1, 1], False)
-    gradient = torch.ops.aten.max_pool2d_with_indices_backward
-    return lambda: gradient(dy, x, window, stride, padding, [1, 1], False, indices)
+        return lambda: pool(torch.relu(x) if rectified else x, window, stride, padding, [1, 1], False)
+    z = torch.relu(x) if rectified else x
+    _, indices = pool(z, window, stride, padding, [1, 1], False)
+    gradient, through = torch.ops.aten.max_pool2d_with_indices_backward, torch.ops.aten.threshold_backward
+
+    def run() -> Any:
+        dz = gradient(dy, z, window, stride, padding, [1, 1], False, indices)
+        return through(dz, z, 0) if rectified else dz
+
+    return run
 
 
 def _average(shape: Shape, direction: str) -> Case:
