@@ -173,8 +173,6 @@ static void gemm_cut(gemm_plan *g)
     g->panel_groups = ceil_div(g->panels, max_int(g->panels_per_group, 1));
     /* Rows of whole vectors, close enough together for the prefetcher, need no panels. */
     g->in_place = !g->b_transposed && g->n % K->lanes == 0 && (g->n <= GEMM_IN_PLACE || g->m <= GEMM_FEW_ROWS);
-    g->by_panels =
-        !g->in_place && !g->e && !g->prepared && g->row_blocks <= GEMM_OWN_BLOCKS && g->panels >= GEMM_OWN_PANELS;
 }
 
 static int64_t gemm_packed_reals(const gemm_plan *g)
@@ -321,7 +319,6 @@ static int64_t gemm_prepared(const gemm_plan *g)
     if (g->m * g->n * g->k == 0 || gemm_is_dots(g) || gemm_chunk_count(g) > 1)
         return 0;
     gemm_cut(&cut);
-    cut.by_panels = false;
     return gemm_packed_reals(&cut);
 }
 
@@ -329,7 +326,6 @@ static void gemm_prepare(const gemm_plan *g, real *packed)
 {
     gemm_plan cut = *g;
     gemm_cut(&cut);
-    cut.by_panels = false;
     cut.packed = packed;
     double bytes = 2.0 * sizeof(real) * (double)gemm_packed_reals(&cut);
     fnn_parallel(cut.panels, fnn_parallel_width(cut.panels, bytes * FNN_NS_PER_BYTE), gemm_pack_task, &cut);
@@ -354,6 +350,8 @@ static int gemm(gemm_plan *g)
     if (chunks > 1)
         return gemm_by_chunks(g, chunks);
     gemm_cut(g);
+    g->by_panels =
+        !g->in_place && !g->e && !g->prepared && g->row_blocks <= GEMM_OWN_BLOCKS && g->panels >= GEMM_OWN_PANELS;
     int64_t packed = g->prepared ? 0 : round_up(gemm_packed_reals(g), 16);
     real *workspace = fnn_alloc(sizeof(real) * (size_t)(packed + fnn_num_threads() * GEMM_A_REALS));
     if (!workspace)
