@@ -389,9 +389,7 @@ def test_what_is_not_finite_comes_out_as_alone(head: str, kernel: int) -> None:
     assert np.isnan(y).sum() == 2
     assert np.isinf(y).any()
     np.testing.assert_array_equal(y, expected)
-    known = np.ones(SHAPE, bool)
-    known[0, 1, 2, 3] = known[1, 0, 0, 0] = known[1, 0, 1, 1] = False  # there a ReLU by itself lets nothing through
-    np.testing.assert_allclose(dx[known], gradient[known], rtol=1e-6)
+    np.testing.assert_allclose(dx, gradient, rtol=1e-6)
 
 
 @pytest.mark.parametrize("training", [True, False])

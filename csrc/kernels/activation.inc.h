@@ -37,7 +37,7 @@ ALWAYS_INLINE void act_backward(act_gradient *gradient, int64_t n, const real *d
 
 /* max(0, x), from y */
 ALWAYS_INLINE vr relu_value(vr x, act_params p) { return (void)p, v_max(v_zero(), x); }
-ALWAYS_INLINE vr relu_gradient(vr dy, vr y, act_params p) { return (void)p, v_and(y > 0, dy); }
+ALWAYS_INLINE vr relu_gradient(vr dy, vr y, act_params p) { return (void)p, v_and(~(y <= 0), dy); } /* NaN passes */
 
 /* 1 / (1 + exp(-x)), from y */
 ALWAYS_INLINE vr sigmoid_value(vr x, act_params p) { return (void)p, v_sigmoid(x); }

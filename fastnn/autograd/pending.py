@@ -17,8 +17,7 @@ Nobody can tell from the results:
   own node, and the node of what joined it is moved behind it: hooks and gradients are those of separate operations.
 
 The one thing not seen is a write through a NumPy view of the *other* addend that was taken before the addition, in
-the moment between addition and activation; the tape does not see such writes either. The one other difference is the
-gradient where a pooled maximum is NaN: it passes to that NaN, as in PyTorch; a ReLU by itself lets it through nowhere.
+the moment between addition and activation; the tape does not see such writes either.
 """
 
 from __future__ import annotations

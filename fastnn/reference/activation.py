@@ -62,8 +62,8 @@ def relu_fwd(x: Array) -> Array:
 
 
 def relu_bwd(dy: Array, x: Array) -> Array:
-    """Gradient of `relu_fwd`: ``dy`` where ``x > 0``, else 0. The output may stand in for ``x``."""
-    return np.where(x > 0, dy, 0)
+    """Gradient of `relu_fwd`: 0 where ``x <= 0``, else ``dy``, so that of a NaN too. The output may stand in for ``x``."""
+    return np.where(x <= 0, 0, dy)
 
 
 def leaky_relu_fwd(x: Array, negative_slope: float = 0.01) -> Array:
