@@ -62,7 +62,7 @@ def relu_fwd(x: Array) -> Array:
 
 
 def relu_bwd(dy: Array, x: Array) -> Array:
-    """Gradient of `relu_fwd`: 0 where ``x <= 0``, else ``dy``, so that of a NaN too. The output may stand in for ``x``."""
+    """Gradient of `relu_fwd`: 0 where ``x <= 0``, else ``dy``, at a NaN too. The output may stand in for ``x``."""
     return np.where(x <= 0, 0, dy)
 
 
