@@ -9,6 +9,7 @@ import fastnn
 import fastnn.nn.functional as F
 from fastnn.autograd import Tensor
 from fastnn.ops.conv import conv_output_size
+from fastnn.reference import conv as reference
 
 
 def tensor(*shape: int) -> Tensor:
@@ -89,6 +90,54 @@ def test_winograd_error_is_within_four_times_direct(kind, draw, channels):
         fastnn.backends.conv.algorithm = "auto"
     assert 0 < error["direct"] < 1e-6
     assert error["winograd"] <= 4 * error["direct"]
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 16, 16, 32), (3, 24, 10, 15), (2, 64, 64, 8), (3, 130, 144, 7), (12, 128, 160, 12)]
+)
+def test_winograd_passes_are_within_four_times_direct_and_independent_of_threads(shape):
+    """All three passes of ReLU'd input against float64.
+
+    Direct float32 is the less exact one of the direct kernel, which sums in many short parts, and the definition
+    (im2col and NumPy's products). With 128 channels each way the weight gradient goes product by product.
+    """
+    n, c, k, size = shape
+    rng = np.random.default_rng(2)
+    x = np.maximum(rng.standard_normal((n, c, size, size)), 0).astype(np.float32)
+    w = (rng.standard_normal((k, c, 3, 3)) * np.sqrt(2 / (c * 9))).astype(np.float32)
+    dy = rng.standard_normal((n, k, size, size)).astype(np.float32)
+
+    def definition(dtype):
+        a, b, g = (each.astype(dtype) for each in (x, w, dy))
+        return (
+            reference.conv_fwd(a, b, padding=1),
+            reference.conv_bwd_x(g, b, a.shape, padding=1),
+            reference.conv_bwd_w(g, a, b.shape, padding=1),
+        )
+
+    def passes():
+        a, b = (Tensor(each, requires_grad=True) for each in (x, w))
+        y = F.conv2d(a, b, padding=1)
+        y.backward(Tensor(dy))
+        return y.detach().numpy(), a.grad.numpy(), b.grad.numpy()
+
+    threads, found = fastnn.get_num_threads(), []
+    try:
+        fastnn.backends.conv.algorithm = "direct"
+        direct = passes()
+        fastnn.backends.conv.algorithm = "winograd"
+        for count in (1, 2, 3, 4):
+            fastnn.set_num_threads(count)
+            found.append(passes())
+    finally:
+        fastnn.backends.conv.algorithm = "auto"
+        fastnn.set_num_threads(threads)
+    columns = zip(definition(np.float64), definition(np.float32), direct, *found, strict=True)
+    for want, defined, computed, first, *others in columns:
+        plain = max(np.linalg.norm(defined - want), np.linalg.norm(computed - want))
+        assert 0 < np.linalg.norm(first - want) <= 4 * plain
+        for other in others:
+            np.testing.assert_array_equal(first, other)
 
 
 @pytest.mark.parametrize(

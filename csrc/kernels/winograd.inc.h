@@ -116,7 +116,16 @@ ALWAYS_INLINE void wino_grid(const int size, const real *corner, int64_t row_ste
     }
 }
 
-ALWAYS_INLINE void wino_input_half(const int half, const int step, const real *const *row, const int64_t *at, real *v)
+ALWAYS_INLINE void wino_store(const bool stream, real *to, vr a)
+{
+    if (stream)
+        v_stream(to, a);
+    else
+        v_store(to, a);
+}
+
+ALWAYS_INLINE void wino_input_half(const int half, const bool stream, const int64_t step, const real *const *row,
+                                   const int64_t *at, real *v)
 {
     vr t[3 * 6];
 #pragma GCC unroll 6
@@ -134,20 +143,20 @@ ALWAYS_INLINE void wino_input_half(const int half, const int step, const real *c
         wino_bt(1, t + 6 * i, 1, o + 3, 1);
 #pragma GCC unroll 6
         for (int j = 0; j < 6; j++)
-            v_store(v + ((half * 3 + i) * 6 + j) * step * VL, o[j]);
+            wino_store(stream, v + ((half * 3 + i) * 6 + j) * (step * VL), o[j]);
     }
 }
 
-ALWAYS_INLINE void wino_input_tile(const int step, const real *image, int64_t h, int64_t w, int64_t c, int64_t y,
-                                   int64_t x, int64_t channels, real *v)
+ALWAYS_INLINE void wino_input_tile(const bool stream, const int64_t step, const real *image, int64_t h, int64_t w,
+                                   int64_t c, int64_t y, int64_t x, int64_t channels, real *v)
 {
     const real *row[6];
     int64_t at[6], c0 = 0;
     if (y >= 0 && x >= 0 && y + 6 <= h && x + 6 <= w) {
         wino_grid(6, image + (y * w + x) * c, w * c, c, row, at);
         for (; c0 + VL <= channels; c0 += VL, v += 36 * step * VL) {
-            wino_input_half(0, step, row, at, v);
-            wino_input_half(1, step, row, at, v);
+            wino_input_half(0, stream, step, row, at, v);
+            wino_input_half(1, stream, step, row, at, v);
 #pragma GCC unroll 6
             for (int i = 0; i < 6; i++)
                 row[i] += VL;
@@ -157,8 +166,8 @@ ALWAYS_INLINE void wino_input_tile(const int step, const real *image, int64_t h,
         vr patch[36];
         wino_patch(6, image + c0, h, w, c, y, x, channels - c0 < VL ? channels - c0 : VL, patch);
         wino_grid(6, (const real *)patch, 6 * VL, VL, row, at);
-        wino_input_half(0, step, row, at, v);
-        wino_input_half(1, step, row, at, v);
+        wino_input_half(0, stream, step, row, at, v);
+        wino_input_half(1, stream, step, row, at, v);
     }
 }
 
@@ -167,14 +176,21 @@ ALWAYS_INLINE void wino_input_tile(const int step, const real *image, int64_t h,
 static void KERNEL(wino_input)(const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x,
                                int64_t channels, real *v)
 {
-    wino_input_tile(WINO_STEP, image, h, w, c, y, x, channels, v);
+    wino_input_tile(false, WINO_STEP, image, h, w, c, y, x, channels, v);
 }
 
 /* The same for the weight gradient, whose blocks of tiles are longer. */
 static void KERNEL(wino_input_grad)(const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x,
                                     int64_t channels, real *v)
 {
-    wino_input_tile(WINO_GRAD_STEP, image, h, w, c, y, x, channels, v);
+    wino_input_tile(false, WINO_GRAD_STEP, image, h, w, c, y, x, channels, v);
+}
+
+/* The same with any step between the products' matrices, past the caches, where v is large. */
+static void KERNEL(wino_input_apart)(const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x,
+                                     int64_t channels, int64_t step, real *v)
+{
+    wino_input_tile(true, step, image, h, w, c, y, x, channels, v);
 }
 
 /* o[0..3] of rows i = 0..3 of A^T m A: the column pass leaves t[4][6], wino_at over its rows is the rest. */
@@ -209,10 +225,7 @@ ALWAYS_INLINE void wino_output_full(const real *m, const int width, const bool s
                 o[j] += v_load(row[i] + residual + at[j]);
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++)
-            if (stream)
-                v_stream(row[i] + at[j], v_max(floor, o[j]));
-            else
-                v_store(row[i] + at[j], v_max(floor, o[j]));
+            wino_store(stream, row[i] + at[j], v_max(floor, o[j]));
     }
 }
 
@@ -270,7 +283,8 @@ static void KERNEL(wino_output)(const real *m, int64_t width, const real *bias, 
 }
 
 /* d = A dY A^T, element [i][j] of dY at row[i] + at[j]. */
-ALWAYS_INLINE void wino_grad_full(const int width, const real *const *row, const int64_t *at, real *d)
+ALWAYS_INLINE void wino_grad_full(const bool stream, const int64_t step, const real *const *row, const int64_t *at,
+                                  real *d)
 {
     vr t[6 * 4];
 #pragma GCC unroll 4
@@ -287,19 +301,19 @@ ALWAYS_INLINE void wino_grad_full(const int width, const real *const *row, const
         wino_a(t + 4 * i, 1, o, 1);
 #pragma GCC unroll 6
         for (int j = 0; j < 6; j++)
-            v_store(d + (i * 6 + j) * WINO_GRAD_STEP * width, o[j]);
+            wino_store(stream, d + (i * 6 + j) * step, o[j]);
     }
 }
 
-ALWAYS_INLINE void wino_grad_tile(const int width, const real *image, int64_t h, int64_t w, int64_t k, int64_t y,
-                                  int64_t x, int64_t cols, real *d)
+ALWAYS_INLINE void wino_grad_tile(const int width, const bool stream, const int64_t step, const real *image, int64_t h,
+                                  int64_t w, int64_t k, int64_t y, int64_t x, int64_t cols, real *d)
 {
     const real *row[4];
     int64_t at[4], j0 = 0;
     if (y + 4 <= h && x + 4 <= w) {
         wino_grid(4, image + (y * w + x) * k, w * k, k, row, at);
         for (; j0 < width && j0 + VL <= cols; j0 += VL, d += VL) {
-            wino_grad_full(width, row, at, d);
+            wino_grad_full(stream, step * width, row, at, d);
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++)
                 row[i] += VL;
@@ -309,7 +323,7 @@ ALWAYS_INLINE void wino_grad_tile(const int width, const real *image, int64_t h,
         vr patch[16];
         wino_patch(4, image + j0, h, w, k, y, x, cols - j0 < 0 ? 0 : cols - j0 < VL ? cols - j0 : VL, patch);
         wino_grid(4, (const real *)patch, 4 * VL, VL, row, at);
-        wino_grad_full(width, row, at, d);
+        wino_grad_full(stream, step * width, row, at, d);
     }
 }
 
@@ -318,9 +332,16 @@ static void KERNEL(wino_grad)(const real *image, int64_t h, int64_t w, int64_t k
                               int64_t width, real *d)
 {
     if (width == VL)
-        wino_grad_tile(VL, image, h, w, k, y, x, cols, d);
+        wino_grad_tile(VL, false, WINO_GRAD_STEP, image, h, w, k, y, x, cols, d);
     else
-        wino_grad_tile(GEMM_VECTORS * VL, image, h, w, k, y, x, cols, d);
+        wino_grad_tile(GEMM_VECTORS * VL, false, WINO_GRAD_STEP, image, h, w, k, y, x, cols, d);
+}
+
+/* The same, `width` the product tile's, with any step between the products' matrices, past the caches. */
+static void KERNEL(wino_grad_apart)(const real *image, int64_t h, int64_t w, int64_t k, int64_t y, int64_t x,
+                                    int64_t cols, int64_t step, real *d)
+{
+    wino_grad_tile(GEMM_VECTORS * VL, true, step, image, h, w, k, y, x, cols, d);
 }
 
 /* ---- filters ---- */
@@ -461,4 +482,27 @@ static void KERNEL(wino_products_grad)(int64_t blocks, int64_t tiles, const real
                     wino_product_grad(WIDE, GEMM_VECTORS, tiles, vb + c, d, s_step, sb + c * s_step);
                 }
         }
+}
+
+/* s[c][0..width) (+)= sum_t v[c][t] d[t][0..width) of one product, t < tiles, c < blocks * VL; block i of v lies at
+ * v + i * v_step, width is the product tile's. What comes next is fetched: `tiles` rows of d at `next_d`, of two blocks
+ * of v at `next_v`; each may be NULL. */
+static void KERNEL(wino_products_apart)(int64_t blocks, int64_t tiles, const real *v, int64_t v_step, const real *d,
+                                        int64_t s_step, real *s, int accumulate, const real *next_d,
+                                        const real *const *next_v)
+{
+    enum { LIMIT = GEMM_ROWS < 8 ? 4 : 8, HEIGHT = VL < LIMIT ? VL : LIMIT, WIDTH = GEMM_VECTORS * VL };
+    const fnn_tile tile = {.k = tiles, .runs = 1, .a_step = VL, .b_step = WIDTH, .c_step = s_step};
+    for (int64_t c = 0, call = 0; c < blocks * VL; c += HEIGHT, call++) {
+        const real *a = v + c / VL * v_step + c % VL;
+        const char *next = NULL;
+        if (call < 2 && next_d)
+            next = (const char *)next_d + call * tiles * 64;
+        else if (call >= 2 && call < 4)
+            next = (const char *)next_v[call - 2];
+        if (next)
+            gemm_block(HEIGHT, GEMM_VECTORS, 1, 1, &tile, a, d, NULL, s + c * s_step, WIDTH, accumulate, 1, next);
+        else
+            gemm_block(HEIGHT, GEMM_VECTORS, 1, 1, &tile, a, d, NULL, s + c * s_step, WIDTH, accumulate, 0, NULL);
+    }
 }

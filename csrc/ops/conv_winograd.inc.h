@@ -344,6 +344,94 @@ static void wino_w_filter_task(void *context, int64_t c, int thread)
     K->wino_filter_grad(p->k, w->partial + c * w->step, w->rows * w->step, g + c * p->k, p->c * p->k);
 }
 
+/* Many filters: s no longer stays in the second-level cache beside the tiles, and parts of it would have the transforms
+ * repeated. Then a span of tiles is transformed as a whole, and each of the 36 products, whose part of s does stay, is
+ * a matrix product by itself. */
+
+#define WINO_APART_CHANNELS 128 /* c and k from which this is faster */
+#define WINO_SPAN_TILES 512
+#define WINO_SPAN_REALS 16000000 /* of a span's transformed tiles, at most */
+#define WINO_SPAN_BLOCK 16       /* tiles that a task transforms */
+#define WINO_DEPTH \
+    48 /* tiles that a product tile sums at a time: rounding grows with more, and these stay in the nearest cache */
+
+typedef struct {
+    wino_w_plan w;
+    int64_t span, step, first, count; /* step: span and one more, which keeps matrices out of the same cache sets */
+    real *v, *d;
+} wino_span_plan;
+
+static void wino_span_task(void *context, int64_t index, int thread)
+{
+    const wino_span_plan *q = context;
+    const wino_plan *p = &q->w.p;
+    int64_t begin = index * WINO_SPAN_BLOCK, end = min_int(begin + WINO_SPAN_BLOCK, q->count), y, x;
+    int64_t n = wino_place(p, q->first + begin, &y, &x);
+    (void)thread;
+    for (int64_t t = begin; t < end; t++, wino_next(p, &n, &y, &x)) {
+        K->wino_input_apart(p->in + n * p->ih * p->iw * p->c, p->ih, p->iw, p->c, y - p->pad_y, x - p->pad_x, p->c,
+                            q->step, q->v + t * K->lanes);
+        for (int64_t panel = 0; panel < p->panels; panel++)
+            K->wino_grad_apart(q->w.dy + n * p->oh * p->ow * p->k + panel * p->width, p->oh, p->ow, p->k, y, x,
+                               p->k - panel * p->width, q->step, q->d + (panel * 36 * q->step + t) * p->width);
+    }
+}
+
+/* s[xi] (+)= v[xi]^T d[xi] */
+static void wino_span_product_task(void *context, int64_t xi, int thread)
+{
+    const wino_span_plan *q = context;
+    const wino_plan *p = &q->w.p;
+    const int64_t v_step = 36 * q->step * K->lanes, d_step = 36 * q->step * p->width;
+    real *s = q->w.partial + xi * q->w.rows * q->w.step;
+    (void)thread;
+    for (int64_t t = 0; t < q->count; t += WINO_DEPTH) {
+        const real *v = q->v + (xi * q->step + t) * K->lanes, *d = q->d + (xi * q->step + t) * p->width;
+        bool last = t + WINO_DEPTH >= q->count;
+        for (int64_t panel = 0; panel < p->panels; panel++) {
+            const real *next_v[2] = {NULL, NULL}; /* two blocks of the next tiles with every panel */
+            for (int64_t i = 0; i < 2 && !last; i++)
+                if (2 * panel + i < p->blocks)
+                    next_v[i] = v + WINO_DEPTH * K->lanes + (2 * panel + i) * v_step;
+            const real *next_d = panel + 1 < p->panels ? d + (panel + 1) * d_step
+                                 : last                ? NULL
+                                                       : d + WINO_DEPTH * p->width;
+            K->wino_products_apart(p->blocks, min_int(WINO_DEPTH, q->count - t), v, v_step, d + panel * d_step,
+                                   q->w.step, s + panel * p->width, q->first + t > 0, next_d, next_v);
+        }
+    }
+}
+
+static int conv_winograd_bwd_w_apart(wino_w_plan w, const fnn_conv_shape *s, real *dw)
+{
+    wino_span_plan q = {.w = w};
+    wino_plan *p = &q.w.p;
+    q.span = min_int(WINO_SPAN_TILES, round_up(p->tiles, WINO_SPAN_BLOCK));
+    q.span = max_int(min_int(q.span, WINO_SPAN_REALS / (36 * (w.rows + w.step)) / WINO_SPAN_BLOCK * WINO_SPAN_BLOCK),
+                     WINO_SPAN_BLOCK);
+    q.step = q.span + 1;
+    int64_t v = 36 * q.step * w.rows, d = 36 * q.step * w.step, filters = round_up(9 * p->c * p->k, 16);
+    real *workspace = fnn_alloc(sizeof(real) * (size_t)(w.partial_reals + v + d + filters));
+    if (!workspace)
+        return FNN_NO_MEMORY;
+    q.w.partial = workspace;
+    q.v = workspace + w.partial_reals;
+    q.d = q.v + v;
+    p->scratch = q.d + d;
+    double span_ns = wino_work(p) * (double)q.span / (double)p->tiles;
+    for (q.first = 0; q.first < p->tiles; q.first += q.span) {
+        q.count = min_int(q.span, p->tiles - q.first);
+        int64_t tasks = ceil_div(q.count, WINO_SPAN_BLOCK);
+        fnn_parallel_dynamic(tasks, fnn_parallel_width(tasks, span_ns), wino_span_task, &q);
+        fnn_parallel_dynamic(36, fnn_parallel_width(36, span_ns), wino_span_product_task, &q);
+    }
+    double bytes = (double)sizeof(real) * (double)w.partial_reals;
+    fnn_parallel(p->c, fnn_parallel_width(p->c, bytes * FNN_NS_PER_BYTE), wino_w_filter_task, &q.w);
+    direct_w_unpack(s, p->scratch, dw);
+    fnn_free(workspace);
+    return FNN_OK;
+}
+
 static int conv_winograd_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
 {
     wino_w_plan w = {.dy = dy};
@@ -354,6 +442,8 @@ static int conv_winograd_bwd_w(const fnn_conv_shape *s, const real *dy, const re
     p->pad_y = s->pad[1];
     p->pad_x = s->pad[2];
     wino_w_cut(&w);
+    if (min_int(p->c, p->k) >= WINO_APART_CHANNELS)
+        return conv_winograd_bwd_w_apart(w, s, dw);
     int64_t tasks = w.chunks * w.c_groups * w.k_groups, partial = w.chunks * w.partial_reals;
     int width = fnn_parallel_width(tasks, wino_work(p));
     int64_t scratch = max_int(width * p->scratch_reals, 9 * p->c * p->k); /* later: the gradient as [tap][c][k] */
