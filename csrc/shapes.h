@@ -37,6 +37,9 @@ typedef struct {
     double a, b, c;       /* its parameters */
 } fnn_epilogue;
 
+/* Output channels up to which a convolution's vectors run along pixels: sums of two vectors each stay in registers. */
+#define FNN_PLANAR_CHANNELS 8
+
 /* Tiles that go through Winograd's transforms and products together: two full heights of the product tile. */
 #define FNN_WINO_TILES 24
 

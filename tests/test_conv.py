@@ -146,3 +146,38 @@ def test_winograd_passes_are_within_four_times_direct_and_independent_of_threads
 )
 def test_output_size(size, kernel, stride, padding, dilation, expected):
     assert conv_output_size(size, kernel, stride, padding, dilation) == expected
+
+
+@pytest.mark.parametrize("size", [112, 113])
+def test_outputs_that_go_past_the_caches_are_the_same(size):
+    """Above 12 MB whole tiles are stored past the caches; ragged ones (113) and one thread less change no value."""
+    rng = np.random.default_rng(3)
+    x, w = tensor(16, 16, size, size), Tensor(rng.standard_normal((16, 16, 3, 3)).astype(np.float32))
+    threads, found = fastnn.get_num_threads(), []
+    try:
+        for name, count in (("direct", 2), ("winograd", 2), ("winograd", 1)):
+            fastnn.backends.conv.algorithm = name
+            fastnn.set_num_threads(count)
+            found.append(F.conv2d(x, w, padding=1).numpy())
+    finally:
+        fastnn.backends.conv.algorithm = "auto"
+        fastnn.set_num_threads(threads)
+    direct, winograd, alone = found
+    assert winograd.nbytes > 12_000_000
+    np.testing.assert_array_equal(winograd, alone)
+    assert np.linalg.norm(winograd - direct) <= 2e-6 * np.linalg.norm(direct)
+
+
+@pytest.mark.parametrize("few", range(1, 9))
+@pytest.mark.parametrize("size", [9, 37])
+def test_few_channels_on_either_side(few, size):
+    """Vectors along pixels, two rows or two neighbours at a time, where channels would not fill one."""
+    rng = np.random.default_rng(few)
+    x, w = rng.standard_normal((2, 3, size, size)), rng.standard_normal((few, 3, 5, 5))
+    a = Tensor(x.astype(np.float32))
+    y = F.conv2d(a, Tensor(w.astype(np.float32)), padding=2).numpy()
+    np.testing.assert_allclose(y, reference.conv_fwd(x, w, padding=2), rtol=1e-4, atol=1e-4)
+    dy, w = rng.standard_normal((2, 20, size, size)), rng.standard_normal((20, few, 5, 5))
+    b = Tensor(np.zeros((2, few, size, size), np.float32), requires_grad=True)
+    F.conv2d(b, Tensor(w.astype(np.float32)), padding=2).backward(Tensor(dy.astype(np.float32)))
+    np.testing.assert_allclose(b.grad.numpy(), reference.conv_bwd_x(dy, w, b.shape, padding=2), rtol=1e-4, atol=3e-4)

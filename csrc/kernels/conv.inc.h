@@ -94,12 +94,10 @@ static void KERNEL(planar_turn)(int64_t channels, int64_t pixels, const real *in
         }
 }
 
-#define PLANAR_MOST 8 /* output channels */
-
 ALWAYS_INLINE void planar_sums(const int channels, int64_t taps, const int64_t *offset, const real *in0,
                                const real *in1, const real *w, real *out)
 {
-    vr sum[PLANAR_MOST][2];
+    vr sum[FNN_PLANAR_CHANNELS][2];
 #pragma GCC unroll 8
     for (int k = 0; k < channels; k++)
         sum[k][0] = sum[k][1] = v_zero();

@@ -61,7 +61,7 @@ static conv_algorithm conv_select(const fnn_conv_shape *s, int forced, int64_t o
     bool tiles = s->kernel[1] == 3 && s->kernel[2] == 3 && unit && s->pad[1] <= 2 && s->pad[2] <= 2;
     if (forced == FNN_CONV_DIRECT)
         return CONV_DIRECT;
-    if (unit && forced != FNN_CONV_WINOGRAD && outputs <= min_int(PLANAR_CHANNELS, K->lanes / 2))
+    if (unit && forced != FNN_CONV_WINOGRAD && outputs <= min_int(FNN_PLANAR_CHANNELS, K->lanes / 2))
         return CONV_PLANAR;
     if (!tiles)
         return CONV_DIRECT;

@@ -5,7 +5,6 @@
  * along a row of pixels: rows of the input are turned to [row][c][pixel], sums are k output channels by a run of
  * pixels, and are turned back. */
 
-#define PLANAR_CHANNELS 8
 #define PLANAR_BAND_REALS 65536
 
 typedef struct {
@@ -26,7 +25,8 @@ static void planar_cut(planar_plan *p)
     int64_t rows = max_int(PLANAR_BAND_REALS / (p->row * p->ic) - p->r, 0) + 1;
     p->bands = ceil_div(p->oh, min_int(rows, p->oh));
     p->band = ceil_div(p->oh, p->bands);
-    p->scratch_reals = round_up((p->band + p->r - 1) * p->ic * p->row + 2 * PLANAR_CHANNELS * K->lanes + K->lanes, 16);
+    p->scratch_reals =
+        round_up((p->band + p->r - 1) * p->ic * p->row + 2 * FNN_PLANAR_CHANNELS * K->lanes + K->lanes, 16);
 }
 
 /* Image rows [first, first + count) as [row][c][pixel], pad_x zeros before and zeros after. */
@@ -80,7 +80,7 @@ static void planar_task(void *context, int64_t index, int thread)
 {
     const planar_plan *p = context;
     int64_t n = index / p->bands, y0 = index % p->bands * p->band, y1 = min_int(y0 + p->band, p->oh);
-    real *sums = p->scratch + thread * p->scratch_reals, *rows = sums + 2 * PLANAR_CHANNELS * K->lanes;
+    real *sums = p->scratch + thread * p->scratch_reals, *rows = sums + 2 * FNN_PLANAR_CHANNELS * K->lanes;
     int64_t first = y0 - p->pad_y, r0, r1, below0 = -1, below1 = -1;
     planar_turn(p, p->in + n * p->ih * p->iw * p->ic, first, y1 - y0 + p->r - 1, rows);
     for (int64_t oy = y0; oy < y1; oy++) {

@@ -141,7 +141,7 @@ def _constant(x: Array, borders: _Borders, value: Any) -> tuple[Array, Backward]
         size[axis] = shape[axis] + before + after
         inner[axis] = slice(max(before, 0), max(size[axis] - max(after, 0), 0))
         outer[axis] = slice(max(-before, 0), max(shape[axis] - max(-after, 0), 0))
-    place, kept = tuple(inner), tuple(outer)
+    place, kept = (*inner, ...), (*outer, ...)  # with `...` a view even of a single number
     axes = memory_order(x)
     y = zeros_in_order(tuple(size), x.dtype, axes)
     if value:

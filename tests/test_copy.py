@@ -1,0 +1,61 @@
+"""The strided copy under padding, slicing and layout changes, against NumPy's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastnn
+import fastnn.nn.functional as F
+from fastnn import _C
+
+SHAPES = [(), (1,), (7,), (40_000,), (3, 0, 2), (5, 1, 6), (4, 3, 33, 35), (2, 3, 4, 5, 6), (130, 70, 5)]
+
+
+def strided(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Random values with gaps, turned dimensions and, at times, a negative step."""
+    steps = [int(step) for step in rng.integers(1, 3, len(shape))]
+    turned = rng.permutation(len(shape))
+    sizes = [n * step for n, step in zip(shape, steps, strict=True)]
+    whole = np.asarray(rng.standard_normal([sizes[axis] for axis in turned]), dtype).transpose(np.argsort(turned))
+    part = np.asarray(whole)[(*(slice(None, None, step) for step in steps), ...)]
+    return part[::-1] if shape and rng.random() < 0.5 else part
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_copies_are_numpys(shape: tuple[int, ...], dtype: str) -> None:
+    rng = np.random.default_rng(len(shape))
+    threads = fastnn.get_num_threads()
+    try:
+        for attempt in range(12):
+            x, y = strided(rng, shape, dtype), strided(rng, shape, dtype)
+            assert x.shape == y.shape == shape
+            fastnn.set_num_threads(1 + attempt % 2)
+            _C.copyto(y, x)
+            np.testing.assert_array_equal(y, x)
+    finally:
+        fastnn.set_num_threads(threads)
+
+
+def test_what_lies_between_is_left_alone() -> None:
+    whole = np.full((6, 8), 7.0, np.float32)
+    _C.copyto(whole[::2, ::2], np.zeros((3, 4), np.float32))
+    assert (whole[1::2] == 7).all()
+    assert (whole[:, 1::2] == 7).all()
+    assert not whole[::2, ::2].any()
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match="copyto: expected arrays of one shape"):
+        _C.copyto(np.zeros((2, 3), np.float32), np.zeros((3, 2), np.float32))
+    fixed = np.zeros(3, np.float32)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="copyto: expected y to be writeable"):
+        _C.copyto(fixed, np.ones(3, np.float32))
+
+
+def test_a_single_number_can_be_padded_by_nothing() -> None:
+    x = fastnn.tensor(3.0, requires_grad=True)
+    F.pad(x, ()).backward()
+    assert x.grad.item() == 1
