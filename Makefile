@@ -13,10 +13,11 @@ LEVELS ?= portable avx2 avx512
 TORCH := torch==2.13.0
 SOURCES := setup.py pyproject.toml $(shell find csrc fastnn -name '*.c' -o -name '*.h' -o -name '*.def' -o -name '*.px[id]' -o -name '*.pyx')
 
-.PHONY: help demo test test-isa test-torch test-all asan neon bench lint format dev wheel clean
+.PHONY: help demo lab test test-isa test-torch test-all asan neon bench lint format dev wheel clean
 
 help:
 	@echo 'make demo         train the default model on the embedded digits'
+	@echo 'make lab          the figures of the lecture lab (docs/lab.md), in a few minutes'
 	@echo 'make test         the whole test suite'
 	@echo 'make test-isa     the suite at every instruction-set level this processor has'
 	@echo 'make test-torch   the comparisons with PyTorch (installs $(TORCH); Python 3.11)'
@@ -41,6 +42,10 @@ $(VENV)/.demo: $(VENV)/.python $(SOURCES)
 	$(BIN)/python -m pip install --quiet -e '.[plot]'
 	@touch $@
 
+$(VENV)/.lab: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet -e '.[plot,images,scipy]'
+	@touch $@
+
 $(VENV)/.test: $(VENV)/.python $(SOURCES)
 	$(BIN)/python -m pip install --quiet -e '.[test]'
 	@touch $@
@@ -55,6 +60,9 @@ $(VENV)/.torch: $(VENV)/.test
 
 demo: $(VENV)/.demo
 	$(BIN)/fastnn train digits
+
+lab: $(VENV)/.lab
+	$(BIN)/python examples/lab
 
 test: $(VENV)/.test
 	$(PYTEST)
