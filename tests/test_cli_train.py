@@ -205,6 +205,7 @@ def test_without_matplotlib(tmp_path):
         (["--model", "lenet5"], "lenet5: expected images of at least"),
         (["--resume", "nowhere"], "nowhere holds no run"),
         (["--resume", ".", "--out", "x"], "--out cannot be given with --resume"),
+        (["--classes", "1,x"], "ClassSubset: expected different names among 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got 1, x"),
         (["--out", os.devnull], "File exists"),
         (["--out", os.devnull + "/run"], "Not a directory"),
     ],
@@ -260,3 +261,13 @@ def test_preprocessing_is_fitted_once_and_used_everywhere(tmp_path):
     again = evaluate(model, loader, CrossEntropyLoss())
     assert again["accuracy"] == result["test_accuracy"]
     assert Run.resume(tmp_path / "run").preprocessor == saved
+
+
+def test_some_classes_alone(tmp_path):
+    run = tmp_path / "run"
+    fastnn("train", "digits", "--classes", "3,8", "--model", "mlp", "--epochs", "1", "--out", run, "--json", "--quiet")
+    model, config, facts = load_model(run)
+    assert config.classes == facts.classes == ("3", "8")
+    assert model(Tensor(np.zeros((1, 1, 8, 8), np.float32))).shape == (1, 2)
+    assert "resumed after step" in fastnn("train", "--resume", run)
+    assert "a resumed run keeps its settings" in fastnn("train", "--resume", run, "--classes", "3,9", code=2)

@@ -158,6 +158,34 @@ def test_subset():
         _ = data.Subset(data.TensorDataset(np.zeros(3)), [0]).labels
 
 
+def test_class_subset_numbers_its_classes_anew():
+    labels = np.array([2, 0, 1, 2, 0, 3])
+    dataset = data.ArrayDataset(images(6), labels, list("abcd"))
+    part = data.ClassSubset(dataset, ["c", "a"])
+    assert part.classes == ["c", "a"]
+    assert part.indices.tolist() == [0, 1, 3, 4]
+    assert part.labels.tolist() == [0, 1, 0, 1]
+    assert np.array_equal(part.images, images(6)[[0, 1, 3, 4]])
+    assert part[2][1] == 0
+    assert np.array_equal(part[2][0], images(6)[3])
+    pixels, numbers = part.batch([3, 0])
+    assert numbers.tolist() == [1, 0]
+    assert np.array_equal(pixels, images(6)[[4, 0]])
+    # A part of it keeps the new numbers, and a selection of a part knows that part's.
+    inner = data.Subset(part, [2, 1])
+    assert inner.labels.tolist() == [0, 1]
+    assert inner.batch([0])[1].tolist() == [0]
+    assert data.ClassSubset(part, ["a"]).labels.tolist() == [0, 0]
+    assert data.ClassSubset(data.Subset(dataset, [5, 2]), ["d"]).labels.tolist() == [0]
+
+
+@pytest.mark.parametrize("classes", [[], ["a", "a"], ["a", "e"]])
+def test_class_subset_refuses_other_names(classes):
+    dataset = data.ArrayDataset(images(4), np.arange(4), list("abcd"))
+    with pytest.raises(ValueError, match="ClassSubset: expected different names among a, b, c, d, got"):
+        data.ClassSubset(dataset, classes)
+
+
 @pytest.mark.parametrize(
     ("total", "lengths", "expected"),
     [

@@ -7,7 +7,7 @@ import math
 import sys
 from typing import NoReturn
 
-__all__ = ["OneLineParser", "add_run_arguments", "count", "rate", "seed"]
+__all__ = ["OneLineParser", "add_run_arguments", "count", "names", "rate", "seed"]
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -33,6 +33,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def count(text: str) -> int:
     """A whole number of at least 1."""
     return _whole(text, 1)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names, separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def seed(text: str) -> int:

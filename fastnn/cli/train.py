@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .parser import count, rate, seed
+from .parser import count, names, rate, seed
 
 if TYPE_CHECKING:
     from ..train import Config, Run
@@ -16,7 +16,7 @@ __all__ = ["add_arguments", "run"]
 
 SETTINGS = (
     "model", "epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule", "augment",
-    "preprocess", "label_smoothing", "seed", "image_size", "checkpoint_every", "autocast",
+    "preprocess", "label_smoothing", "seed", "image_size", "classes", "checkpoint_every", "autocast",
 )  # fmt: skip
 
 
@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     settings.add_argument("--label-smoothing", type=rate, metavar="S")
     settings.add_argument("--seed", type=seed, metavar="N", help="default: 0")
     settings.add_argument("--image-size", type=count, metavar="N", help="side to bring a folder's images to")
+    settings.add_argument("--classes", type=names, metavar="A,B,...", help="train on these classes alone")
     settings.add_argument(
         "--checkpoint-every", type=count, metavar="STEPS", help="also write checkpoints within epochs"
     )

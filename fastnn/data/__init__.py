@@ -22,7 +22,7 @@ from fastnn.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-from fastnn.data.subset import Subset, random_split
+from fastnn.data.subset import ClassSubset, Subset, random_split
 
 __all__ = [
     "CIFAR10",
@@ -31,6 +31,7 @@ __all__ = [
     "ArrayDataset",
     "BatchTransform",
     "ClassBalancedSampler",
+    "ClassSubset",
     "DataLoader",
     "Dataset",
     "Digits",

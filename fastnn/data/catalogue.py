@@ -10,8 +10,9 @@ from fastnn.data.dataset import ArrayDataset
 from fastnn.data.digits import Digits
 from fastnn.data.folder import ImageFolder
 from fastnn.data.mnist import MNIST, FashionMNIST
+from fastnn.data.subset import ClassSubset
 
-ImageDataset: TypeAlias = ArrayDataset | ImageFolder
+ImageDataset: TypeAlias = ArrayDataset | ImageFolder | ClassSubset
 
 _ON_DISK = {"mnist": MNIST, "fashionmnist": FashionMNIST, "cifar10": CIFAR10, "cifar100": CIFAR100}
 NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder")

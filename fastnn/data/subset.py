@@ -39,7 +39,7 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Dataset, indices: npt.ArrayLike):
         rows = checked_indices("Subset", indices, len(dataset))
-        if isinstance(dataset, Subset):
+        if type(dataset) is Subset:
             rows = dataset.indices[rows]
             dataset = dataset.dataset
         self.dataset: Dataset = dataset
@@ -69,6 +69,62 @@ class Subset(Dataset):
     def batch(self, indices: npt.ArrayLike) -> tuple[Array, ...]:
         """Fetch rows of this part, see `Dataset.batch`; IndexError outside [0, len(self))."""
         return self.dataset.batch(gather_rows(self.indices, indices))
+
+
+class ClassSubset(Subset):
+    """The rows of some classes of a dataset, which are numbered anew from 0.
+
+    Args:
+        dataset: images with `labels` (N,) and `classes`, their names.
+        classes: names of at least one of them; the order is that of the new labels.
+
+    Attributes:
+        dataset, indices: the whole dataset, and the rows of it that belong to the classes, in its order.
+
+    Raises:
+        ValueError: if a name is not among the dataset's classes, is given twice, or there is none.
+        AttributeError: if the dataset has no labels or no classes.
+
+    Example:
+        >>> from fastnn.data import Digits
+        >>> some = ClassSubset(Digits(), ["7", "1"])
+        >>> len(some), some.classes, some.labels[:4].tolist(), Digits().labels[some.indices[:4]].tolist()
+        (289, ['7', '1'], [1, 0, 1, 1], [1, 7, 1, 1])
+    """
+
+    def __init__(self, dataset: Dataset, classes: Sequence[str]):
+        known, labels = list(cast(Any, dataset).classes), np.asarray(cast(Any, dataset).labels)
+        unknown = [name for name in classes if name not in known]
+        if unknown or not classes or len(set(classes)) != len(classes):
+            raise ValueError(
+                f"ClassSubset: expected different names among {', '.join(known)}, got {', '.join(classes) or 'none'}"
+            )
+        self._names = [str(name) for name in classes]
+        self._number = np.full(len(known), -1, np.int64)
+        self._number[[known.index(name) for name in classes]] = np.arange(len(classes))
+        super().__init__(dataset, np.flatnonzero(self._number[labels] >= 0))
+
+    @property
+    def labels(self) -> Labels:
+        """The new labels (N,), in [0, len(classes))."""
+        return self._number[super().labels]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, in the order of their labels."""
+        return list(self._names)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        image, label, *rest = super().__getitem__(index)
+        return image, int(self._number[label]), *rest
+
+    def batch(self, indices: npt.ArrayLike) -> tuple[Array, ...]:
+        """Fetch rows of this part with their new labels, see `Dataset.batch`; IndexError outside [0, len(self))."""
+        images, labels, *rest = super().batch(indices)
+        return images, self._number[labels], *rest
+
+    def __repr__(self) -> str:
+        return f"ClassSubset({len(self)} rows of the classes {', '.join(self._names)})"
 
 
 def random_split(dataset: Dataset, lengths: Sequence[float], seed: int = 0) -> list[Subset]:

@@ -28,6 +28,8 @@ class Config:
         dataset: a name that `fastnn.data.load` knows.
         data_dir: the folder of its files; None for the embedded digits.
         image_size: the height and width to bring the images of a folder to, or None.
+        classes: names of the classes to train on, which alone are looked at, see `fastnn.data.ClassSubset`; None for
+            all.
         model: a name that `fastnn.models.create` knows.
         epochs: passes over the training images.
         batch_size: images in a step.
@@ -57,6 +59,7 @@ class Config:
     dataset: str
     data_dir: str | None
     image_size: int | None
+    classes: tuple[str, ...] | None
     model: str
     epochs: int
     batch_size: int
@@ -91,7 +94,8 @@ class Config:
         if unknown:
             raise ValueError(f"Config.create: unknown settings {', '.join(sorted(unknown))}")
         given = {name: value for name, value in chosen.items() if value is not None}
-        common = {"image_size": None, "checkpoint_every": None, "preprocess": "standardize", "autocast": False}
+        common: dict[str, Any] = {"image_size": None, "classes": None, "checkpoint_every": None}
+        common |= {"preprocess": "standardize", "autocast": False}
         settings: dict[str, Any] = common | asdict(DATASETS[dataset])
         optimizer = given.get("optimizer", settings["optimizer"])
         if optimizer != settings["optimizer"] and optimizer in OPTIMIZERS:
@@ -109,7 +113,8 @@ class Config:
         if set(values) != names:
             different = ", ".join(sorted(set(values) ^ names))
             raise ValueError(f"Config.from_dict: missing or unknown settings: {different}")
-        return cls(**values)
+        classes = values["classes"]
+        return cls(**{**values, "classes": None if classes is None else tuple(classes)})
 
     def __post_init__(self) -> None:
         _check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS))

@@ -20,7 +20,7 @@ from typing import Any
 
 from .. import cpu, preprocessing
 from .._version import __version__
-from ..data import load
+from ..data import ClassSubset, load
 from ..data.catalogue import ImageDataset
 from ..nn import CrossEntropyLoss, Module
 from .build import make_loaders, make_model, make_optimizer, make_preprocessor, make_schedule
@@ -203,7 +203,10 @@ def load_datasets(config: Config, data_dir: str | None = None) -> tuple[ImageDat
         data_dir: where the data are, if not where the configuration says.
     """
     size = config.image_size if config.dataset == "folder" else None
-    return load(config.dataset, data_dir or config.data_dir, size)
+    train, test = load(config.dataset, data_dir or config.data_dir, size)
+    if config.classes is None:
+        return train, test
+    return ClassSubset(train, config.classes), ClassSubset(test, config.classes)
 
 
 def new_folder(root: str | Path, name: str) -> Path:
