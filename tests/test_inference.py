@@ -62,7 +62,7 @@ class Functional(nn.Module):
         y += x
         y = F.gelu(y)
         z = self.norm2(self.down(y))
-        y = F.relu(z + self.skip(y))
+        y = (F.relu(z + self.skip(y) * 0.5) - 1) / 3 + 0.25
         y = F.dropout(F.silu(self.depth(y)), 0.5, self.training)
         return F.softmax(self.out(y.mean((2, 3))), dim=1)
 
@@ -338,7 +338,7 @@ REASONS = {
     "random": (lambda self, x: F.dropout(self.conv(x), 0.5, True), "there is no step for 'dropout'"),
     "parameter": (lambda self, x: self.conv(x) * self.scale, "'mul' computes with a parameter"),
     "computed weight": (lambda self, x: F.conv2d(x, F.tanh(self.conv.weight)), "a parameter"),
-    "scalar": (lambda self, x: self.conv(x) * 2, "'mul' of a number"),
+    "scalar": (lambda self, x: 2 / self.conv(x), "'div' of a number"),
     "outcome": (lambda self, x: str(self.conv(x).shape), "returns str"),
 }
 

@@ -19,7 +19,7 @@ COUNTS = {
     "resnet44": (3, 32, 658_586),
     "resnet56": (3, 32, 853_018),
     "mobile": (3, 32, 136_778),
-    "speed94": (3, 32, 1_972_802),
+    "speed94": (3, 32, 1_972_792),
 }
 LIGHT = ["digits", "mlp", "lenet5", "small", "resnet8", "mobile"]
 
@@ -116,3 +116,38 @@ def test_the_default_model_reads_digits():
             optimizer.step()
     predicted = model.eval()(Tensor(inputs[1])).data.argmax(1)
     assert (predicted == test.labels).mean() >= 0.96
+
+
+def test_speed94_whitens_patches():
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((200, 3, 32, 32)).cumsum(axis=3).astype(np.float32) / 8
+    model = models.create("speed94")
+    before = model[0].bias.data.copy()
+    model.fit_patches(Tensor(images))
+    model[0].bias.data[...] = 0
+    outputs = model[0](Tensor(images)).data.transpose(1, 0, 2, 3).reshape(24, -1).astype(np.float64)
+    moments = outputs @ outputs.T / outputs.shape[1]
+    # Uncorrelated, of second moment λ / (λ + ε), and every filter followed by its negative.
+    np.testing.assert_allclose(moments[:12, :12], np.diag(np.diag(moments)[:12]), atol=2e-3)
+    assert np.all(np.diag(moments) < 1.01)
+    assert np.diag(moments)[0] > 0.99
+    np.testing.assert_array_equal(outputs[12:], -outputs[:12])
+    assert not model[0].weight.requires_grad
+    assert before.any()
+
+
+def test_speed94_begins_as_the_identity_with_small_outputs():
+    model = models.create("speed94", generator=Generator(0))
+    x = np.random.default_rng(0).standard_normal((2, 64, 6, 6)).astype(np.float32)
+    np.testing.assert_allclose(model[6](Tensor(x)).data, x, atol=5e-6)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert "4.weight" not in trained
+    assert "4.bias" in trained
+    head = model[len(model) - 1]
+    np.testing.assert_allclose(head(Tensor(np.eye(256, dtype=np.float32))).data, head.weight.data.T / 9, rtol=1e-6)
+
+
+def test_a_part_of_a_network_is_a_sequence():
+    part = models.create("speed94")[:3]
+    assert type(part) is nn.Sequential
+    assert len(part) == 3

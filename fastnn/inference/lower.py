@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from ..autograd import Tensor
 from ..ops.conv import Geometry
 from ..ops.window import ADAPTIVE, Window, adaptive_size, hashable, sliding_windows
@@ -268,10 +270,26 @@ def _activation(entry: Callable[[Arguments], Activation]) -> Handler:
 def _binary(lowering: _Lowering, call: Call, a: Arguments) -> None:
     if a.get("alpha", 1) != 1:
         raise Unsupported(f"'{call.name}' with a factor")
+    if isinstance(a["other"], int | float):
+        _affine(lowering, call, a["input"], float(a["other"]))
+        return
     x, other, y = lowering.view(a["input"], call.name), lowering.view(a["other"], call.name), lowering.result(call)
     if x.shape != other.shape:
         raise Unsupported(f"'{call.name}' that broadcasts")
     lowering.steps.append(Binary(lowering.like(x, y), y, call.name, lowering.like(other, y)))
+
+
+def _affine(lowering: _Lowering, call: Call, operand: Any, number: float) -> None:
+    """A number added or multiplied: a batch norm whose channels are all alike, so that it can join a convolution."""
+    y = lowering.result(call)
+    if not y.size or (call.name == "div" and number == 0):
+        raise Unsupported(f"'{call.name}' of nothing, or by 0")
+    x, channels = lowering.like(lowering.view(operand, call.name), y), y.shape[y.axes()[-1]] if y.shape else 1
+    scale = {"mul": number, "div": 1 / number if number else 0.0}.get(call.name, 1.0)
+    shift = {"add": number, "sub": -number}.get(call.name)
+    mean, var, weight = (Tensor(np.full(channels, value, lowering.dtype)) for value in (0.0, 1.0, scale))
+    bias = None if shift is None else Tensor(np.full(channels, shift, lowering.dtype))
+    lowering.steps.append(BatchNorm(x, y, Statistics(mean, var, weight, bias, 0.0), channels))
 
 
 def _softmax(lowering: _Lowering, call: Call, a: Arguments) -> None:

@@ -12,12 +12,13 @@ from .lenet import lenet5
 from .mlp import mlp
 from .mobile import mobile
 from .resnet import BasicBlock, PadShortcut, ResNet, resnet
-from .speed94 import speed94
+from .speed94 import Speed94, speed94
 
 __all__ = [
     "BasicBlock",
     "PadShortcut",
     "ResNet",
+    "Speed94",
     "create",
     "digits",
     "lenet5",

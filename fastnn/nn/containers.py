@@ -57,7 +57,9 @@ class _Sequence(Module):
         """The module at a place, or a container of the same kind with the modules of a slice."""
         items = self._items()
         if isinstance(index, slice):
-            part = type(self)()
+            # A subclass is a whole network, and a part of it is not one; its own container is.
+            kind = next(base for base in type(self).__mro__ if base.__module__ == __name__)
+            part = kind()
             part._rebuild(items[index])
             return part
         return items[self._place(index)][1]

@@ -134,13 +134,26 @@ def _speed94(channels: int) -> Any:
         layers += [
             nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
             nn.MaxPool2d(2),
-            nn.BatchNorm2d(outputs),
+            _unscaled_norm(outputs),
             nn.GELU(),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
+            _unscaled_norm(outputs),
             nn.GELU(),
         ]
-    return nn.Sequential(*layers, nn.MaxPool2d(3), nn.Flatten(), nn.Linear(256, 10))
+    return nn.Sequential(*layers, nn.MaxPool2d(3), nn.Flatten(), ScaledLinear(256, 10, bias=False))
+
+
+def _unscaled_norm(channels: int) -> Any:
+    norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
+    norm.weight.requires_grad_(False)
+    return norm
+
+
+class ScaledLinear(nn.Linear):  # type: ignore[misc]
+    """A linear layer whose outputs are divided by 9."""
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) * (1 / 9)
 
 
 class Block(nn.Module):  # type: ignore[misc]
