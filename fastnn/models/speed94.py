@@ -110,5 +110,6 @@ def _convolution(in_channels: int, out_channels: int, generator: Generator | Non
 def _norm(channels: int) -> nn.BatchNorm2d:
     """Batch norm whose scale stays 1."""
     norm = nn.BatchNorm2d(channels, eps=_EPS, momentum=_MOMENTUM)
+    assert norm.weight is not None
     norm.weight.requires_grad_(False)
     return norm

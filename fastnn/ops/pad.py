@@ -19,6 +19,7 @@ from .layout import memory_order, zeros_in_order
 __all__ = ["pad"]
 
 _Borders: TypeAlias = dict[int, tuple[int, int]]
+_Index: TypeAlias = tuple[Any, ...]
 _MODES = ("constant", "reflect", "replicate", "circular")
 
 
@@ -141,7 +142,9 @@ def _constant(x: Array, borders: _Borders, value: Any) -> tuple[Array, Backward]
         size[axis] = shape[axis] + before + after
         inner[axis] = slice(max(before, 0), max(size[axis] - max(after, 0), 0))
         outer[axis] = slice(max(-before, 0), max(shape[axis] - max(-after, 0), 0))
-    place, kept = (*inner, ...), (*outer, ...)  # with `...` a view even of a single number
+    # With `...` a view even of a single number.
+    place: _Index = (*inner, ...)
+    kept: _Index = (*outer, ...)
     axes = memory_order(x)
     y = zeros_in_order(tuple(size), x.dtype, axes)
     if value:
