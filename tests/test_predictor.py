@@ -127,9 +127,48 @@ def test_views_of_uint8_images() -> None:
         assert eval(repr(views), vars(T)) == views
 
 
+@pytest.mark.parametrize("combine", ["probabilities", "logits", "votes"])
+def test_members_by_themselves(outputs: Any, combine: Any) -> None:
+    """One pass gives what a predictor of each model alone gives, and the ensemble's own prediction."""
+    models, x, _ = outputs
+    views = T.FlipViews()
+    predictor = Predictor(models, combine=combine, views=views, weights=(1, 2, 5))
+    found = predictor.predictions(x, batch_size=4)
+    for model, row in zip(models, found.members, strict=True):
+        alone = Predictor(model, combine=combine, views=views).probabilities(x, batch_size=4)
+        np.testing.assert_array_equal(row, alone)
+    np.testing.assert_array_equal(found.probabilities, predictor.probabilities(x, batch_size=4))
+    if combine == "logits":
+        flipped = train.predict(models[0], Tensor(np.ascontiguousarray(x.data[..., ::-1])))
+        mean = (train.predict(models[0], x).astype(np.float64) + flipped) / 2
+        np.testing.assert_allclose(found.members[0], softmax(mean), rtol=1e-5)
+    assert found.members.dtype == found.probabilities.dtype == np.float32
+
+
+def test_named_views() -> None:
+    """Ten crops of the padded image are `TenCrop`'s; all views have the size of the image."""
+    x = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 3), dtype=np.uint8)
+    padded = np.pad(x, [(0, 0), (2, 2), (3, 3), (0, 0)], mode="reflect")
+    ten = T.view_set("ten-crop", (16, 24))
+    assert ten is not None
+    assert ten.weights == pytest.approx((0.1,) * 10)
+    given = sorted(view.tobytes() for view in ten(x))
+    assert given == sorted(np.ascontiguousarray(view).tobytes() for view in T.TenCrop((16, 24))(padded))
+    assert T.view_set("none", 8) is None
+    assert T.view_set("flip", 8) == T.FlipViews()
+    six = T.view_set("flip-translate", 16)
+    assert six is not None
+    assert six.weights == (0.25, 0.25, 0.125, 0.125, 0.125, 0.125)
+    for name in T.VIEWS[1:]:
+        views = T.view_set(name, (16, 24))
+        assert views is not None
+        assert {view.shape for view in views(x)} == {x.shape}
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (lambda: T.view_set("twenty-crop", 8), "view_set: expected one of"),
         (lambda: Predictor([]), "at least one model"),
         (lambda: Predictor(nn.Identity(), combine="median"), "combine"),  # type: ignore[arg-type]
         (lambda: Predictor(nn.Identity(), weights=[1, 2]), "1 weights"),

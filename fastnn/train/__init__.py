@@ -22,7 +22,7 @@ from .metrics import Accuracy, ConfusionMatrix, Mean, Metric, TopK
 from .monte_carlo import MonteCarlo, predict_monte_carlo
 from .noise import AdaptiveClipping, GradientNoise, WeightNoise
 from .plots import Plots, plot_curves, plot_mistakes
-from .predictor import Predictor
+from .predictor import Predictions, Predictor
 from .progress import Progress
 from .run import Run
 from .trainer import DivergedError, Trainer
@@ -47,6 +47,7 @@ __all__ = [
     "MonteCarlo",
     "NetworkLearner",
     "Plots",
+    "Predictions",
     "Predictor",
     "Progress",
     "Run",

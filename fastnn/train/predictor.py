@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,23 @@ from .evaluation import Batches
 if TYPE_CHECKING:
     from ..transforms import Views
 
-__all__ = ["Combine", "Predictor"]
+__all__ = ["Combine", "Predictions", "Predictor"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Combine: TypeAlias = Literal["probabilities", "logits", "votes"]
 Model: TypeAlias = Callable[[Tensor], Tensor]
+
+
+class Predictions(NamedTuple):
+    """What an ensemble predicts, and what each of its models would by itself.
+
+    Attributes:
+        probabilities: of the ensemble, (N, C), rows adding up to 1.
+        members: of every model alone, over the same views, (M, N, C).
+    """
+
+    probabilities: Array
+    members: Array
 
 
 class Predictor(Module):
@@ -111,14 +123,25 @@ class Predictor(Module):
         Raises:
             ValueError: if a loader is empty, or `batch_size` < 1.
         """
-        parts = []
+        return self.predictions(inputs, batch_size).probabilities
+
+    def predictions(self, inputs: Tensor | Batches, batch_size: int = 500) -> Predictions:
+        """The combined prediction and that of every model alone, in one pass; arguments as for `probabilities`.
+
+        Raises:
+            ValueError: if a loader is empty, or `batch_size` < 1.
+        """
+        together, alone = [], []
         with evaluation_mode(self):
             for batch in _batches(inputs, batch_size):
-                total = self._combined(batch)
-                parts.append(_softmax(total) if self.combine == "logits" else total)
-        if not parts:
+                scores, dtype = self._scores(batch)
+                total = _weighted_sum(self.weights, scores).astype(dtype)
+                together.append(_softmax(total) if self.combine == "logits" else total)
+                scores = scores.astype(dtype)
+                alone.append(_softmax(scores, axis=2) if self.combine == "logits" else scores)
+        if not together:
             raise ValueError("Predictor: expected at least one batch, got an empty loader")
-        return np.concatenate(parts)
+        return Predictions(np.concatenate(together), np.concatenate(alone, axis=1))
 
     def classes(self, inputs: Tensor | Batches, batch_size: int = 500) -> npt.NDArray[np.int64]:
         """The likeliest class of each input, the first of equal ones; arguments as for `probabilities`.
@@ -139,32 +162,39 @@ class Predictor(Module):
             (N, ...) -> len(models) times the number of views: weight, (N, C)
         """
         shown: list[Tensor] = [input]
-        shares: tuple[float, ...] = (1.0,)
         if self.views is not None:
             if input.ndim != 4:
                 raise ValueError(f"Predictor: views need images (N, C, H, W), got shape {tuple(input.shape)}")
             images = self.views(input.data.transpose(0, 2, 3, 1))
             shown = [Tensor(np.ascontiguousarray(view).transpose(0, 3, 1, 2)) for view in images]
-            shares = self.views.weights
         with evaluation_mode(self):
             for model, weight in zip(self.models, self.weights, strict=True):
-                for view, share in zip(shown, shares, strict=True):
+                for view, share in zip(shown, self._shares, strict=True):
                     yield weight * share, model(view).data
 
+    @property
+    def _shares(self) -> tuple[float, ...]:
+        """The weight of each view."""
+        return (1.0,) if self.views is None else self.views.weights
+
     def _combined(self, input: Tensor) -> Array:
-        """p, or the weighted mean of the outputs: added up in float64, in a fixed order."""
-        total: Array | None = None
-        dtype = np.dtype(np.float32)
-        for weight, output in self.members(input):
-            dtype = output.dtype
+        """p, or the weighted mean of the outputs, in the dtype of the outputs."""
+        scores, dtype = self._scores(input)
+        return _weighted_sum(self.weights, scores).astype(dtype)
+
+    def _scores(self, input: Tensor) -> tuple[Array, np.dtype[Any]]:
+        """What `_combined` is made of, each model's mean over the views, (M, N, C) float64; and the outputs' dtype."""
+        rows = []
+        for _, output in self.members(input):
             score = output.astype(np.float64)
             if self.combine == "probabilities":
                 score = _softmax(score)
             elif self.combine == "votes":
                 score = _one_hot(score)
-            total = weight * score if total is None else total + weight * score
-        assert total is not None
-        return total.astype(dtype)
+            rows.append(score)
+        count = len(self._shares)
+        means = [_weighted_sum(self._shares, rows[start : start + count]) for start in range(0, len(rows), count)]
+        return np.stack(means), output.dtype
 
     def __repr__(self) -> str:
         return f"Predictor({len(self.models)} models, combine={self.combine!r}, views={self.views!r})"
@@ -190,10 +220,18 @@ def _batches(inputs: Tensor | Batches, batch_size: int) -> Iterator[Tensor]:
         yield Tensor(inputs.data[start : start + batch_size])
 
 
-def _softmax(scores: Array) -> Array:
-    """`exp(s) / Σ exp(s)` over the classes, dimension 1."""
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: Array = shifted / shifted.sum(axis=1, keepdims=True)
+def _weighted_sum(weights: Sequence[float], parts: Sequence[Array] | Array) -> Array:
+    """`Σ w_i part_i`, added up one by one in their order."""
+    total: Array = weights[0] * parts[0]
+    for weight, part in zip(weights[1:], parts[1:], strict=True):
+        total = total + weight * part
+    return total
+
+
+def _softmax(scores: Array, axis: int = 1) -> Array:
+    """`exp(s) / Σ exp(s)` over the classes."""
+    shifted = np.exp(scores - scores.max(axis=axis, keepdims=True))
+    probabilities: Array = shifted / shifted.sum(axis=axis, keepdims=True)
     return probabilities
 
 

@@ -26,7 +26,7 @@ from .erase import Cutout, RandomErasing
 from .filters import Filter, GaussianBlur, GaussianNoise, RandomAdjustSharpness
 from .geometry import AlternatingFlip, CenterCrop, Pad, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
 from .mix import CutMix, Mixture, MixUp
-from .presets import AUGMENTATIONS, augmentation, from_description
+from .presets import AUGMENTATIONS, VIEWS, augmentation, from_description, view_set
 from .randaugment import RandAugment, RandomApply
 from .resize import RandomResizedCrop, Resize
 from .values import RandomAutocontrast, RandomEqualize, RandomInvert, RandomPosterize, RandomSolarize
@@ -34,6 +34,7 @@ from .views import ComposeViews, FiveCrop, FlipViews, TenCrop, TranslateViews, V
 
 __all__ = [
     "AUGMENTATIONS",
+    "VIEWS",
     "Affine",
     "AlternatingFlip",
     "CenterCrop",
@@ -78,4 +79,5 @@ __all__ = [
     "Views",
     "augmentation",
     "from_description",
+    "view_set",
 ]
