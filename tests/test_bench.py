@@ -437,10 +437,13 @@ def test_kernels_command_writes_json_and_markdown(tmp_path: Path, capsys: pytest
 @pytest.mark.usefixtures("cheap_peaks")
 def test_train_command_without_another_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "steps.json"
-    assert cli.main(["bench", "train", "--only", "^mlp$", "--seconds", "0.01", "--json", str(file)]) == 0
+    assert (
+        cli.main(["bench", "train", "--only", "^mlp$", "--batch", "16", "--seconds", "0.01", "--json", str(file)]) == 0
+    )
     assert "mlp" in capsys.readouterr().out
     report = json.loads(file.read_text())
     assert report["networks"][0]["forms"]["fastnn"]["images_per_second"] > 0
+    assert report["networks"][0]["batch"] == 16
     assert report["means"]["torch_over_fastnn"] is None
 
 

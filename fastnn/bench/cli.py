@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..cli.parser import count
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--json", metavar="FILE", help="write everything measured as JSON")
         sub.add_argument("--markdown", metavar="FILE", help="write the tables for a document")
         if name in ("train", "infer"):
+            sub.add_argument(
+                "--batch", type=count, metavar="N", help="images in a step instead of each row's own number"
+            )
             sub.add_argument("--compile", action="store_true", help="PyTorch compiled, too, which takes minutes")
     _add_roofline(commands)
 
@@ -113,7 +117,7 @@ def _run_steps(args: argparse.Namespace) -> int:
 
     against = libraries.load(args.against)
     threads = libraries.set_threads(args.threads, against)
-    networks = _networks(args.what, args.only)
+    networks = [replace(each, batch=args.batch or each.batch) for each in _networks(args.what, args.only)]
     here = machine.inspect(libraries.versions(against))
     print("\n".join(here.lines()) + "\n", flush=True)
     layout = steps.table(args.what)
