@@ -194,6 +194,22 @@ def test_rotation_turns_the_path_of_sgd_but_not_that_of_adagrad():
     assert np.abs(turned[1].points - straight[1].points @ turn.T).max() > 0.1
 
 
+def test_the_point_as_a_matrix():
+    """SGD does not mind; of a matrix of rank 1, Muon's iteration x <- ax + bx³ + cx⁵ changes the length alone."""
+    sgd = {"SGD": lambda p: optim.SGD(p, lr=0.09)}
+    vector, matrix = (optimizer_paths(bowl(20.0), sgd, steps=10, matrix=each).paths[0] for each in (False, True))
+    np.testing.assert_array_equal(matrix.points, vector.points)
+    coefficients, length = (2.0, -1.5, 0.4), 1.0
+    for _ in range(3):
+        length = sum(c * length**power for c, power in zip(coefficients, (1, 3, 5)))
+    options = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0, "ns_coefficients": coefficients, "ns_steps": 3}
+    found = optimizer_paths(bowl(5.0), {"Muon": lambda p: optim.Muon(p, lr=0.1, **options)}, steps=8, matrix=True)
+    points = found.paths[0].points
+    slopes = points[:-1] * [1.0, 5.0]
+    unit = slopes / np.linalg.norm(slopes, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.diff(points, axis=0), -0.1 * length * unit, rtol=1e-5)
+
+
 def test_a_path_that_diverges_ends_where_it_does():
     found = optimizer_paths(rosenbrock(), {"SGD": lambda p: optim.SGD(p, lr=1.0)}, steps=100).paths[0]
     assert 1 < len(found.points) < 101

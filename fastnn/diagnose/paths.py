@@ -178,6 +178,7 @@ def optimizer_paths(
     *,
     start: Sequence[float] | None = None,
     steps: int = 100,
+    matrix: bool = False,
 ) -> OptimizerPaths:
     """Let optimisers run on a function of two variables, in float64, each from the same place.
 
@@ -186,6 +187,8 @@ def optimizer_paths(
         optimizers: by name, functions that make an optimiser of the parameters they are given.
         start: where to start; by default the function's own start.
         steps: calls of `optimizer.step(closure)`; a path that leaves the finite numbers ends before that.
+        matrix: whether the optimisers see the point as a matrix of one row, (1, 2), and not as a vector (2,): for
+            those of matrices alone, such as `optim.Muon`.
 
     Raises:
         ValueError: if `steps` is negative or `start` is not a point of the plane.
@@ -201,20 +204,21 @@ def optimizer_paths(
     origin = np.array(function.start if start is None else start, np.float64)
     if steps < 0 or origin.shape != (2,):
         raise ValueError(f"optimizer_paths: expected steps >= 0 and a start (x, y), got {steps} and {start!r}")
-    paths = tuple(_path(function, name, make, origin, steps) for name, make in optimizers.items())
+    paths = tuple(_path(function, name, make, origin, steps, matrix) for name, make in optimizers.items())
     x, y = np.meshgrid(np.linspace(*function.bounds[:2], 101), np.linspace(*function.bounds[2:], 101))
     return OptimizerPaths(function.name, function.bounds, function.minima, paths, function(x, y))
 
 
 def _path(
-    function: TestFunction, name: str, make: MakeOptimizer, origin: npt.NDArray[np.float64], steps: int
+    function: TestFunction, name: str, make: MakeOptimizer, origin: npt.NDArray[np.float64], steps: int, matrix: bool
 ) -> OptimizerPath:
-    point = Parameter(origin.copy())
+    point = Parameter(origin.reshape(1, 2).copy() if matrix else origin.copy())
     optimizer = make([point])
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = function.function(point[0], point[1])
+        place = point[0] if matrix else point
+        value = function.function(place[0], place[1])
         value.backward()
         return value
 
@@ -224,6 +228,6 @@ def _path(
             optimizer.step(closure)
             if not np.isfinite(point.data).all():
                 break
-            points.append(point.data.copy())
+            points.append(point.data.reshape(2).copy())
     places = np.stack(points)
     return OptimizerPath(name, places, function(places[:, 0], places[:, 1]))
