@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import platform
 import warnings
 from pathlib import Path
 
@@ -45,6 +46,7 @@ __all__ = [
     "has_openmp",
     "level",
     "levels",
+    "processor",
     "set_level",
     "set_num_threads",
 ]
@@ -53,6 +55,16 @@ __all__ = [
 def features() -> list[str]:
     """Names of the processor's vector features that the kernels know of, such as `["sse2", "avx2", "fma"]`."""
     return list(_C.features())
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def levels() -> list[str]:

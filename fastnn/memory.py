@@ -6,9 +6,11 @@ faults of fresh memory. Arrays of other libraries are left alone.
 
 from __future__ import annotations
 
+import sys
+
 from . import _C
 
-__all__ = ["empty_cache", "reset_peak", "stats"]
+__all__ = ["empty_cache", "peak_resident_bytes", "reset_peak", "stats"]
 
 
 def stats() -> dict[str, int]:
@@ -19,6 +21,16 @@ def stats() -> dict[str, int]:
         system for memory).
     """
     return dict(_C.allocator_stats())
+
+
+def peak_resident_bytes() -> int | None:
+    """The most memory that this process held at once, all of it, in bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10
 
 
 def reset_peak() -> None:

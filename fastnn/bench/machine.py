@@ -131,7 +131,7 @@ def inspect(libraries: dict[str, str], *, measure_peaks: bool = True) -> Machine
     return Machine(
         fastnn=__version__,
         commit=commit(),
-        processor=_processor(),
+        processor=cpu.processor(),
         level=cpu.level(),
         features=cpu.features(),
         threads=threads,
@@ -204,13 +204,3 @@ def openmp_runtimes() -> list[str]:
     files = {line.split()[-1] for line in maps.splitlines() if "/" in line}
     found = {os.path.realpath(file) for file in files if Path(file).name.startswith(("libgomp", "libomp", "libiomp"))}
     return sorted(Path(file).name for file in found)
-
-
-def _processor() -> str:
-    """The processor's name, as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

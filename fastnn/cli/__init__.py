@@ -1,4 +1,4 @@
-"""The command line: `fastnn train | eval | predict | bench | info`.
+"""The command line: `fastnn train | recipes | eval | predict | bench | info`.
 
 Each command is a module with `add_arguments(parser)` and `run(args) -> exit code`; only that of the command given
 is imported, and it imports what it needs when it runs. Errors that a user can cause end in one line on the standard
@@ -20,6 +20,7 @@ __all__ = ["main"]
 COMMANDS = {
     "train": "train a network and leave a folder with checkpoints, metrics and plots",
     "eval": "evaluate the network of a run on the test images",
+    "recipes": "list the recipes of `fastnn train --recipe`, or show one",
     "predict": "classify image files with the network of a run",
     "bench": "measure kernels, training steps, optimisers, augmentation and inference",
     "info": "show version, processor, threads and measured peaks",

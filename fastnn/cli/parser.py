@@ -7,7 +7,7 @@ import math
 import sys
 from typing import NoReturn
 
-__all__ = ["OneLineParser", "add_run_arguments", "count", "names", "rate", "seed"]
+__all__ = ["OneLineParser", "add_run_arguments", "count", "names", "positive", "rate", "seed", "seeds"]
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -38,6 +38,22 @@ def count(text: str) -> int:
 def names(text: str) -> tuple[str, ...]:
     """Names, separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = rate(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
+    return value
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """Different seeds, separated by commas."""
+    values = tuple(seed(name) for name in names(text))
+    if not values or len(set(values)) < len(values):
+        raise argparse.ArgumentTypeError(f"expected different seeds, separated by commas, got {text!r}")
+    return values
 
 
 def seed(text: str) -> int:

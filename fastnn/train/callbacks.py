@@ -60,6 +60,12 @@ class Callback:
     def on_step_end(self, trainer: Trainer, result: StepResult) -> None:
         """After every step of the optimiser and the schedule."""
 
+    def on_epoch_trained(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        """After the last step of an epoch, before its evaluation; what is added to `record` joins the epoch's entry.
+
+        The network may be changed here, for instance given averaged weights where `trainer.in_last_epoch`.
+        """
+
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         """After an epoch and its evaluation; `record` is the epoch's entry in `trainer.history`."""
 
@@ -143,6 +149,8 @@ class EarlyStopping(Callback):
         self._weights: dict[str, Tensor] = {}
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        if trainer.evaluation_skipped:
+            return
         value = monitored("EarlyStopping", record, self.monitor)
         if improved(value, self.best, self.mode, self.min_delta):
             self.best, self.bad_epochs = value, 0

@@ -184,7 +184,7 @@ class Checkpoints(Callback):
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         links = ["last"]
-        if self.monitor is not None:
+        if self.monitor is not None and not trainer.evaluation_skipped:
             value = monitored("Checkpoints", record, self.monitor)
             if improved(value, self.best, self.mode):
                 self.best = value

@@ -82,10 +82,20 @@ def plot_curves(
     epochs = [record["epoch"] for record in history]
     for name, colour in (("train", _TRAIN), ("test", _TEST)):
         for axes, kind, scale in ((loss, "loss", 1.0), (accuracy, "accuracy", 100.0)):
-            if f"{name}_{kind}" in history[0]:
-                values = [scale * record[f"{name}_{kind}"] for record in history]
+            key = f"{name}_{kind}"
+            known = [record for record in history if key in record]
+            if known:
+                values = [scale * record[key] for record in known]
                 label = train_loss if (name, kind) == ("train", "loss") else name
-                axes.plot(epochs, values, color=colour, label=label, marker=".", markersize=5, linewidth=1.5)
+                axes.plot(
+                    [record["epoch"] for record in known],
+                    values,
+                    color=colour,
+                    label=label,
+                    marker=".",
+                    markersize=5,
+                    linewidth=1.5,
+                )
     last = history[-1]
     loss.set(title="Loss", xlabel="epoch", ylim=(0, None))
     accuracy.set(title="Accuracy in per cent", xlabel="epoch")

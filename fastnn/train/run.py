@@ -2,7 +2,7 @@
 
 The folder of a run holds
 
-    config.json      the settings, and what the network has to know of the data
+    config.json      the settings, what was changed of a recipe, and what the network has to know of the data
     preprocessing.safetensors  training statistics, unless they are those in config.json
     metrics.jsonl    a line per epoch
     checkpoints/     `last` and `best`, see `fastnn.train.checkpoint`
@@ -13,30 +13,55 @@ The folder of a run holds
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import cpu, preprocessing
+import numpy as np
+
+from .. import cpu, memory, preprocessing, recipes
 from .._version import __version__
+from ..autograd import Tensor
 from ..data import ClassSubset, load
 from ..data.catalogue import ImageDataset
 from ..nn import CrossEntropyLoss, Module
-from .build import make_loaders, make_model, make_optimizer, make_preprocessor, make_schedule
+from ..transforms import view_set
+from .build import (
+    make_averaging,
+    make_freeze,
+    make_loaders,
+    make_model,
+    make_optimizer,
+    make_preprocessor,
+    make_schedule,
+    plain_transform,
+)  # fmt: skip
 from .callbacks import LearningRateMonitor, MetricsWriter
 from .checkpoint import MODEL_FILE, Checkpoints, read_checkpoint
-from .config import Config, DataFacts
+from .config import Config, DataFacts, steps_of
+from .evaluation import evaluate
 from .files import read_json, write_json
 from .plots import Plots
+from .predictor import Predictor
 from .progress import Progress
 from .trainer import Trainer
 
-__all__ = ["CHECKPOINTS", "Run", "load_datasets", "load_model", "load_preprocessor", "new_folder", "read_config"]
+__all__ = [
+    "CHECKPOINTS", "Run", "load_datasets", "load_model", "load_preprocessor", "new_folder", "over_seeds", "read_config",
+]  # fmt: skip
 
 CONFIG_FILE, METRICS_FILE, RESULT_FILE, CHECKPOINTS = "config.json", "metrics.jsonl", "result.json", "checkpoints"
-PREPROCESSING_FILE = "preprocessing.safetensors"
+PREPROCESSING_FILE, SEEDS_FILE = "preprocessing.safetensors", "seeds.json"
 _RATES_KEPT = 1000
+_MEASURED = (
+    "test_accuracy", "test_loss", "test_accuracy_views", "test_loss_views", "test_accuracy_unaveraged",
+    "test_loss_unaveraged", "best_test_accuracy", "train_accuracy", "train_loss", "train_seconds", "wall_seconds",
+    "images_per_second", "steps_per_second", "peak_memory_bytes",
+)  # fmt: skip
+_FITTED_IMAGES = 5000
 
 
 class Run:
@@ -71,6 +96,7 @@ class Run:
         if folder is not None and (Path(folder) / CONFIG_FILE).exists():
             raise FileExistsError(f"{folder} holds a run already; resume it or choose another folder")
         self._prepare(config)
+        self._fit_model()
         if folder is None:
             source = Path(config.data_dir or "").resolve().name if config.dataset == "folder" else config.dataset
             self.folder = new_folder("runs", f"{source}-{config.model}")
@@ -79,7 +105,10 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         if self.preprocessor is not None:
             self.preprocessor.save(self.folder / PREPROCESSING_FILE)
-        description = {"config": asdict(config), "data": asdict(self.facts), "fastnn": __version__}
+        changed = recipes.find(config.recipe).changes(asdict(config)) if config.recipe else {}
+        description = {
+            "config": asdict(config), "changed": changed, "data": asdict(self.facts), "fastnn": __version__
+        }  # fmt: skip
         write_json(self.folder / CONFIG_FILE, description)
         self.trainer = self._make_trainer()
 
@@ -105,6 +134,8 @@ class Run:
         last = run.folder / CHECKPOINTS / "last"
         if last.exists():
             run.trainer.load_state_dict(read_checkpoint(last))
+        else:
+            run._fit_model()
         return run
 
     def _prepare(
@@ -120,10 +151,19 @@ class Run:
             config, self.facts, self.train_data, self.test_data, self.preprocessor
         )
 
+    def _fit_model(self) -> None:
+        """Show a network that begins by learning from images, without gradients, some of the training images."""
+        if not hasattr(self.model, "fit_patches"):
+            return
+        images, _ = self.train_data.batch(np.arange(min(len(self.train_data), _FITTED_IMAGES)))
+        prepared = plain_transform(self.facts, self.preprocessor)(images)
+        self.model.fit_patches(Tensor(prepared.transpose(0, 3, 1, 2)))
+
     def _make_trainer(self) -> Trainer:
         config = self.config
         optimizer = make_optimizer(config, self.model)
-        total = config.epochs * len(self.train_loader)
+        per_epoch = len(self.train_loader)
+        total = steps_of(config.epochs, per_epoch)
         rates = LearningRateMonitor(every=-(-total // _RATES_KEPT))
         self._progress = Progress()
         smoothing = config.label_smoothing
@@ -134,11 +174,21 @@ class Run:
             self.model,
             optimizer,
             CrossEntropyLoss(label_smoothing=smoothing),
-            make_schedule(config, optimizer, len(self.train_loader)),
-            [rates, MetricsWriter(self.folder / METRICS_FILE), checkpoints, self._progress, self._plots],
+            make_schedule(config, optimizer, per_epoch),
+            [
+                *make_freeze(config, self.model),
+                *make_averaging(config, per_epoch),
+                rates,
+                MetricsWriter(self.folder / METRICS_FILE),
+                checkpoints,
+                self._progress,
+                self._plots,
+            ],
             schedule_every="step",
             eval_loss=CrossEntropyLoss(),
+            clip_norm=config.clip_norm,
             autocast=config.autocast,
+            evaluate_every=config.evaluate_every,
         )
 
     @property
@@ -160,39 +210,81 @@ class Run:
             OSError: if something cannot be written; the last checkpoint stays whole.
         """
         self._progress.quiet = quiet
-        start = time.perf_counter()
+        # Of an interrupted run what its completed epochs took counts, too.
+        before = sum(record["seconds"] + record["eval_seconds"] for record in self.trainer.history)
+        start = time.perf_counter() - before
         self.trainer.fit(self.train_loader, self.test_loader, self.config.epochs)
-        result = self.result() | {"wall_seconds": time.perf_counter() - start}
+        result = self.result() | self._evaluate_views() | {"wall_seconds": time.perf_counter() - start}
         write_json(self.folder / RESULT_FILE, result)
         return result
+
+    def _evaluate_views(self) -> dict[str, Any]:
+        """Accuracy and loss of the mean of the outputs for several views of each test image, if that is wanted."""
+        views = view_set(self.config.views, (self.facts.height, self.facts.width))
+        if views is None:
+            return {}
+        scores = evaluate(Predictor(self.model, combine="logits", views=views), self.test_loader, CrossEntropyLoss())
+        return {f"test_{name}_views": value for name, value in scores.items()}
 
     def result(self) -> dict[str, Any]:
         """The summary of the epochs so far."""
         history, config = self.trainer.history, self.config
         last: dict[str, Any] = history[-1] if history else {}
-        best = max(history, key=lambda record: record["test_accuracy"], default=last)
+        evaluated = [record for record in history if "test_accuracy" in record]
+        best = max(evaluated, key=lambda record: record["test_accuracy"], default=last)
         seconds = sum(record["seconds"] for record in history)
         images = sum(record["images"] for record in history)
+        steps = last.get("step", 0)
+        unaveraged = {name: value for name, value in last.items() if name.endswith("_unaveraged")}
         return {
+            "recipe": config.recipe,
             "dataset": config.dataset,
             "model": config.model,
-            "epochs": self.trainer.epoch,
+            "epochs": min(self.trainer.epoch, config.epochs),
+            "steps": steps,
+            "batch_size": config.batch_size,
             "params": sum(parameter.numel() for parameter in self.model.parameters()),
             "seed": config.seed,
             "threads": cpu.get_num_threads(),
             "level": cpu.level(),
+            "processor": cpu.processor(),
             "test_accuracy": last.get("test_accuracy"),
             "test_loss": last.get("test_loss"),
+            **unaveraged,
             "best_test_accuracy": best.get("test_accuracy"),
             "best_epoch": best.get("epoch"),
             "train_accuracy": last.get("train_accuracy"),
             "train_loss": last.get("train_loss"),
             "train_seconds": seconds,
             "images_per_second": images / seconds if seconds else None,
+            "steps_per_second": steps / seconds if seconds else None,
+            "peak_memory_bytes": memory.peak_resident_bytes(),
             "checkpoint": str(self.folder / CHECKPOINTS / "last" / MODEL_FILE),
             "run": str(self.folder),
             "fastnn": __version__,
         }
+
+
+def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The summary of runs that differ in their seeds.
+
+    Args:
+        results: what `Run.fit` returned for each.
+
+    Returns:
+        What all have in common; "seeds"; for every number in which they differ "mean", "sd", the standard deviation of
+        the sample (None for one run), and "values"; the folders under "runs".
+    """
+    first = results[0]
+    summary: dict[str, Any] = {"seeds": [result["seed"] for result in results]}
+    for name, value in first.items():
+        values = [result.get(name) for result in results]
+        if name in _MEASURED and isinstance(value, int | float):
+            spread = statistics.stdev(values) if len(values) > 1 else None
+            summary[name] = {"mean": statistics.fmean(values), "sd": spread, "values": values}
+        elif all(each == value for each in values) and name != "seed":
+            summary[name] = value
+    return summary | {"runs": [result["run"] for result in results]}
 
 
 def load_datasets(config: Config, data_dir: str | None = None) -> tuple[ImageDataset, ImageDataset]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from contextlib import closing, nullcontext
 from itertools import islice
 from typing import Any, Literal, NamedTuple
@@ -18,6 +18,7 @@ from ..optim import Optimizer, clip_grad_norm_
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..random import Generator, default_generator
 from .callbacks import Callback, StepResult
+from .config import steps_of
 from .evaluation import Batches, Loss, evaluate, predict
 from .metrics import Accuracy, Mean, Metric
 
@@ -58,17 +59,20 @@ class Trainer:
         accumulate: batches of the loader whose gradients are added up for one step, each weighted by its share of
             their rows: the gradient is that of all their rows at once.
         autocast: whether training steps run under `fastnn.autocast`; evaluation computes in float32.
+        evaluate_every: epochs from one evaluation to the next; after the last epoch there always is one.
 
     Attributes:
         epoch: epochs completed.
+        epochs: epochs in all, the last of which may be a part of one, once `fit` runs.
         step: steps completed, over all epochs.
         history: one record per completed epoch: "epoch", "step", "lr", "train_loss", "train_<metric>",
             "test_loss", "test_<metric>", "images", "images_per_second" and "seconds" (both of training steps
             alone), "eval_seconds".
         should_stop: set to True to end training after the present epoch.
+        evaluation_skipped: whether the last completed epoch was one without evaluation.
 
     Raises:
-        ValueError: if `schedule_every` or `clip_norm` is impossible.
+        ValueError: if `schedule_every`, `clip_norm`, `accumulate` or `evaluate_every` is impossible.
 
     Example:
         >>> from fastnn import data, models, nn, optim
@@ -94,24 +98,29 @@ class Trainer:
         clip_norm: float | None = None,
         accumulate: int = 1,
         autocast: bool = False,
+        evaluate_every: int = 1,
     ) -> None:
         if schedule_every not in ("step", "epoch"):
             raise ValueError(f"Trainer: expected schedule_every 'step' or 'epoch', got {schedule_every!r}")
         if clip_norm is not None and not clip_norm > 0:
             raise ValueError(f"Trainer: expected clip_norm > 0 or None, got {clip_norm!r}")
-        if accumulate < 1:
-            raise ValueError(f"Trainer: expected accumulate >= 1, got {accumulate!r}")
+        if accumulate < 1 or evaluate_every < 1:
+            raise ValueError(
+                f"Trainer: expected accumulate and evaluate_every >= 1, got {accumulate!r} and {evaluate_every!r}"
+            )
         self.model, self.optimizer, self.loss, self.scheduler = model, optimizer, loss, scheduler
         self.callbacks = sorted(callbacks, key=lambda callback: callback.runs_last)
         self.schedule_every = schedule_every
         self.eval_loss = loss if eval_loss is None else eval_loss
         self.clip_norm, self.accumulate = clip_norm, accumulate
-        self.autocast = autocast
+        self.autocast, self.evaluate_every = autocast, evaluate_every
         self.epoch = 0
         self.epochs = 0
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self.should_stop = False
+        self.evaluation_skipped = False
+        self._steps: float = math.inf
         self.train_loader: Batches = ()
         self.test_loader: Batches | None = None
         self._loader_state: Mapping[str, Any] | None = None
@@ -121,14 +130,17 @@ class Trainer:
 
     # Training
 
-    def fit(self, train_loader: Batches, test_loader: Batches | None = None, epochs: int = 1) -> list[dict[str, Any]]:
+    def fit(self, train_loader: Batches, test_loader: Batches | None = None, epochs: float = 1) -> list[dict[str, Any]]:
         """Train until `epochs` epochs are done in all, those before a resumed state included.
+
+        Of 9.9 epochs the last one ends after 9.9 times the steps of an epoch, rounded, with an evaluation like any
+        other.
 
         Args:
             train_loader: yields (x, y). If it has `set_epoch`, `state_dict` and `load_state_dict`, as
                 `fastnn.data.DataLoader` does, training can be resumed in the middle of an epoch.
             test_loader: what to evaluate on after each epoch, or None.
-            epochs: the number of epochs.
+            epochs: the number of epochs; a fraction needs a loader with a length.
 
         Returns:
             `history`.
@@ -137,16 +149,17 @@ class Trainer:
             ValueError: if `epochs` is negative or the training loader is empty.
             DivergedError: if the loss stops being finite.
         """
-        if epochs < 0:
+        if not 0 <= epochs < math.inf:
             raise ValueError(f"Trainer.fit: expected epochs >= 0, got {epochs}")
-        self.train_loader, self.test_loader, self.epochs = train_loader, test_loader, epochs
+        self.train_loader, self.test_loader = train_loader, test_loader
+        self.epochs, self._steps = self._extent(epochs)
         if self._loader_state is not None and hasattr(train_loader, "load_state_dict"):
             train_loader.load_state_dict(self._loader_state)
         self._loader_state = None
         try:
             for callback in self.callbacks:
                 callback.on_fit_start(self)
-            while self.epoch < epochs and not self.should_stop:
+            while self.epoch < self.epochs and not self.should_stop:
                 self._run_epoch()
             for callback in self.callbacks:
                 callback.on_fit_end(self)
@@ -154,6 +167,25 @@ class Trainer:
             for callback in self.callbacks:
                 callback.close()
         return self.history
+
+    def _extent(self, epochs: float) -> tuple[int, float]:
+        """The epochs of a training, the last one perhaps a part, and its steps; these are not limited for whole ones.
+
+        Raises:
+            ValueError: for a fraction and a loader without a length.
+        """
+        if epochs == int(epochs):
+            return int(epochs), math.inf
+        if not isinstance(self.train_loader, Sized):
+            raise ValueError(f"Trainer.fit: {epochs} epochs need a training loader with a length")
+        per_epoch = max(-(-len(self.train_loader) // self.accumulate), 1)
+        steps = steps_of(epochs, per_epoch)
+        return -(-steps // per_epoch), steps
+
+    @property
+    def in_last_epoch(self) -> bool:
+        """Whether the present epoch is the last one of the training."""
+        return self.epoch + 1 >= self.epochs
 
     def _run_epoch(self) -> None:
         """Train on what is left of the present epoch, evaluate, and let the callbacks know."""
@@ -177,7 +209,7 @@ class Trainer:
         # A generator is closed at once, not when it is collected, so that an error leaves no thread behind.
         with closing(iterator) if hasattr(iterator, "close") else nullcontext():
             start = time.perf_counter()
-            while batches := list(islice(iterator, self.accumulate)):
+            while self.step < self._steps and (batches := list(islice(iterator, self.accumulate))):
                 lr = self.lr
                 passes = self._train_step(batches)
                 self._seconds += time.perf_counter() - start
@@ -230,16 +262,20 @@ class Trainer:
             callback.on_step_end(self, result)
 
     def _finish_epoch(self) -> dict[str, Any]:
-        """The record of the epoch: its sums and the evaluation; the schedule by epochs goes on."""
+        """The record of the epoch: its sums and the evaluation, if due; the schedule by epochs goes on."""
         record = {"epoch": self.epoch + 1, "step": self.step, "lr": self._last_lr, "train_loss": self._mean.value}
         record |= {f"train_{name}": metric.compute() for name, metric in self._train_metrics.items()}
         start = time.perf_counter()
-        if self.test_loader is not None:
+        for callback in self.callbacks:
+            callback.on_epoch_trained(self, record)
+        self.evaluation_skipped = (self.epoch + 1) % self.evaluate_every != 0 and not self.in_last_epoch
+        if self.test_loader is not None and not self.evaluation_skipped:
             result = self.evaluate(self.test_loader)
             record |= {f"test_{name}": value for name, value in result.items()}
         evaluated = time.perf_counter() - start
         if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(record.get("test_loss", record["train_loss"]))
+            if not self.evaluation_skipped:
+                self.scheduler.step(record.get("test_loss", record["train_loss"]))
         elif self.scheduler is not None and not self._steps_schedule:
             self.scheduler.step()
         record["images"] = self._mean.weight
@@ -282,7 +318,8 @@ class Trainer:
         Returns:
             "model" and "optimizer": their state dicts, whose Tensors share memory with them; "callbacks": the Tensors
             that callbacks keep, by callback, if they keep any; "training": a dict of JSON values: counters, sums of
-            the present epoch, history, and the states of schedule, random generators, loader and callbacks.
+            the present epoch, history, names of frozen parameters, and the states of schedule, random generators,
+            loader and callbacks.
             Wall-clock times are in "training" alone.
         """
         loader = self.train_loader
@@ -291,6 +328,7 @@ class Trainer:
             "step": self.step,
             "stopped": self.should_stop,
             "history": list(self.history),
+            "frozen": [name for name, parameter in self.model.named_parameters() if not parameter.requires_grad],
             "present_epoch": {
                 "batch": self._batch,
                 "seconds": self._seconds,
@@ -326,6 +364,9 @@ class Trainer:
         if (training["scheduler"] is None) != (self.scheduler is None):
             raise ValueError("Trainer.load_state_dict: either the state or the trainer has no schedule")
         self.model.load_state_dict(state["model"])
+        if "frozen" in training:
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(name not in training["frozen"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(training["scheduler"])
