@@ -191,7 +191,7 @@ def test_without_matplotlib(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--epochs", "0"], "argument --epochs: expected a whole number >= 1, got '0'"),
+        (["--epochs", "0"], "argument --epochs: expected a number > 0, got '0'"),
         (["--lr", "nan"], "argument --lr: expected a finite number >= 0, got 'nan'"),
         (["--seed", "-1"], "argument --seed: expected a whole number >= 0, got '-1'"),
         (["--model", "alexnet"], "argument --model: invalid choice: 'alexnet'"),

@@ -96,7 +96,7 @@ def test_every_default_is_possible(dataset, optimizer):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 0}, "epochs >= 1"),
+        ({"epochs": 0}, "epochs > 0"),
         ({"lr": float("inf")}, "lr to be a finite"),
         ({"momentum": 1.0}, "momentum < 1"),
         ({"momentum": 0.0}, "nesterov needs momentum"),

@@ -24,7 +24,7 @@ from .recipe import Recipe
 
 __all__ = ["Recipe", "find", "names"]
 
-_RECIPES = {
+_RECIPES: dict[str, Recipe] = {
     module.RECIPE.name: module.RECIPE
     for module in (
         digits, lenet5_mnist, small_cnn_mnist, resnet8_cifar10, resnet20_cifar10, wrn16_4_cifar10, mobilenet_cifar10,

@@ -110,7 +110,7 @@ def parameter_groups(config: Config, model: Module) -> list[dict[str, Any]]:
     Biases of normalisation layers have the rate `lr` times `bias_lr_factor` and the weight decay divided by it;
     without `decay_norms` all parameters of these layers and all biases have none.
     """
-    kinds = {}
+    kinds: dict[int, str] = {}
     for module in model.modules():
         if isinstance(module, _NORMS):
             kinds |= {id(parameter): name for name, parameter in module.named_parameters()}

@@ -29,8 +29,8 @@ class FinalAverage(Callback):
     Args:
         decay: d of an exponential average over the steps, `a ← e a + (1 - e) w` with e = min(d, (1 + n) / (10 + n))
             after n earlier weights, so that the first ones are soon forgotten; running statistics are averaged like
-            weights. None for the plain average of the weights at the ends of the epochs, for which the statistics are computed anew with
-            the training loader.
+            weights. None for the plain average of the weights at the ends of the epochs, for which the statistics are
+            computed anew with the training loader.
         start_step: steps before the exponential average begins.
         start_epoch: epochs before the plain average begins.
 
@@ -74,7 +74,7 @@ class FinalAverage(Callback):
         if self.decay is not None:
             _take(trainer.model, averaged.module.state_dict())
             return
-        _take(trainer.model, {name: p for name, p in averaged.module.named_parameters()})
+        _take(trainer.model, dict(averaged.module.named_parameters()))
         # Rewound, so that the batches are the same however the run was interrupted.
         if hasattr(trainer.train_loader, "set_epoch"):
             trainer.train_loader.set_epoch(trainer.epoch + 1)
@@ -112,8 +112,8 @@ class LookaheadAverage(Callback):
     Raises:
         ValueError: if an argument is out of range.
 
-    Source: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498, section 3.4, after Zhang, Lucas,
-    Hinton, Ba, "Lookahead optimizer: k steps forward, 1 step back", 2019.
+    Source: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498, section 3.4, after Zhang,
+    Lucas, Hinton, Ba, "Lookahead optimizer: k steps forward, 1 step back", 2019.
     """
 
     def __init__(self, total_steps: int, *, decay: float = 0.95, every: int = 5) -> None:

@@ -87,15 +87,8 @@ def plot_curves(
             if known:
                 values = [scale * record[key] for record in known]
                 label = train_loss if (name, kind) == ("train", "loss") else name
-                axes.plot(
-                    [record["epoch"] for record in known],
-                    values,
-                    color=colour,
-                    label=label,
-                    marker=".",
-                    markersize=5,
-                    linewidth=1.5,
-                )
+                shown = [record["epoch"] for record in known]
+                axes.plot(shown, values, color=colour, label=label, marker=".", markersize=5, linewidth=1.5)
     last = history[-1]
     loss.set(title="Loss", xlabel="epoch", ylim=(0, None))
     accuracy.set(title="Accuracy in per cent", xlabel="epoch")

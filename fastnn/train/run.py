@@ -278,7 +278,7 @@ def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     first = results[0]
     summary: dict[str, Any] = {"seeds": [result["seed"] for result in results]}
     for name, value in first.items():
-        values = [result.get(name) for result in results]
+        values: list[Any] = [result.get(name) for result in results]
         if name in _MEASURED and isinstance(value, int | float):
             spread = statistics.stdev(values) if len(values) > 1 else None
             summary[name] = {"mean": statistics.fmean(values), "sd": spread, "values": values}

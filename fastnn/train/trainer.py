@@ -104,10 +104,9 @@ class Trainer:
             raise ValueError(f"Trainer: expected schedule_every 'step' or 'epoch', got {schedule_every!r}")
         if clip_norm is not None and not clip_norm > 0:
             raise ValueError(f"Trainer: expected clip_norm > 0 or None, got {clip_norm!r}")
-        if accumulate < 1 or evaluate_every < 1:
-            raise ValueError(
-                f"Trainer: expected accumulate and evaluate_every >= 1, got {accumulate!r} and {evaluate_every!r}"
-            )
+        for name, value in (("accumulate", accumulate), ("evaluate_every", evaluate_every)):
+            if value < 1:
+                raise ValueError(f"Trainer: expected {name} >= 1, got {value!r}")
         self.model, self.optimizer, self.loss, self.scheduler = model, optimizer, loss, scheduler
         self.callbacks = sorted(callbacks, key=lambda callback: callback.runs_last)
         self.schedule_every = schedule_every
