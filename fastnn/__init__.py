@@ -72,7 +72,7 @@ bool = bool_
 
 _SUBMODULES = {
     "bench", "cli", "data", "diagnose", "ensemble", "evaluation", "inference", "memory", "models", "nn", "optim",
-    "preprocessing", "profiler", "reference", "serialization", "train", "transforms",
+    "preprocessing", "profiler", "reference", "serialization", "train", "transfer", "transforms",
 }  # fmt: skip
 _FUNCTIONS = {"save": "serialization", "load": "serialization"}
 
@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from . import reference as reference
     from . import serialization as serialization
     from . import train as train
+    from . import transfer as transfer
     from . import transforms as transforms
     from .serialization import load as load
     from .serialization import save as save

@@ -68,8 +68,8 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
         path: the file.
 
     Returns:
-        The state, with Tensors and ndarrays that own their memory. A file without fastnn's metadata gives a
-        flat dict of Tensors.
+        The state, with Tensors and ndarrays that own their memory. A file without fastnn's metadata, such as a state
+        dict that PyTorch's users saved, gives a flat dict of Tensors; bfloat16, which NumPy lacks, becomes float32.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -82,7 +82,7 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            tensors = {name: _read(path, file, name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"load: {path} is damaged, or holds a dtype NumPy does not have: {error}") from error
     if _STRUCTURE not in metadata:
@@ -97,6 +97,21 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     if not isinstance(state, dict):
         raise ValueError(f"load: {path} has a structure that is not fastnn's: its root is not a dict")
     return state
+
+
+def _read(path: Path, file: Any, name: str) -> npt.NDArray[Any]:
+    """One tensor of an open file, whose header the library has checked."""
+    if file.get_slice(name).get_dtype() != "BF16":
+        array: npt.NDArray[Any] = file.get_tensor(name)
+        return array
+    with path.open("rb") as raw:
+        length = int.from_bytes(raw.read(8), "little")
+        entry = json.loads(raw.read(length))[name]
+        begin, end = entry["data_offsets"]
+        raw.seek(8 + length + begin)
+        upper = np.frombuffer(raw.read(end - begin), "<u2")
+    # A bfloat16 is the upper half of a float32.
+    return (upper.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
 
 
 def _tensor(path: Path, name: str, array: npt.NDArray[Any]) -> Tensor:

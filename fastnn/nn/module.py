@@ -33,6 +33,8 @@ class Module:
 
     Attributes:
         training: whether the module is in training mode (see `train`); Dropout and BatchNorm ask.
+        eval_only: whether `train` leaves the module in evaluation mode, as a frozen BatchNorm should be, see
+            `fastnn.transfer.freeze`. It does not speak for the modules below.
 
     Example:
         >>> class Scale(Module):
@@ -46,6 +48,7 @@ class Module:
     """
 
     training: bool = True
+    eval_only: bool = False
     _hooks: Hooks | None = None
 
     forward: Callable[..., Any] = _not_implemented
@@ -204,11 +207,14 @@ class Module:
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Put this module and those below it in training mode, or with False in evaluation mode."""
+        """Put this module and those below it in training mode, or with False in evaluation mode.
+
+        Modules whose `eval_only` is set get into evaluation mode either way.
+        """
         if not isinstance(mode, bool):
             raise TypeError(f"train: expected mode to be a bool, got {type(mode).__name__}")
         for module in self.modules():
-            module.training = mode
+            module.training = mode and not module.eval_only
         return self
 
     def eval(self) -> Self:
@@ -300,7 +306,8 @@ class Module:
 
         Args:
             state_dict: arrays by dotted name: Tensors, ndarrays, or whatever `numpy.asarray` takes (so the
-                state dict of a PyTorch model on the CPU will do).
+                state dict of a PyTorch model on the CPU will do). Names that all begin with "module.", as those of
+                PyTorch's DataParallel do, are read without it, unless the module has such names itself.
             strict: also raise for missing and unexpected keys, instead of returning them.
 
         Returns:

@@ -18,15 +18,28 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
+_WRAPPER = "module."
+
+
+def without_wrapper(targets: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`values` under the names they had before a wrapper such as PyTorch's DataParallel put "module." before all."""
+    if not values or not all(name.startswith(_WRAPPER) for name in values):
+        return values
+    if any(name.startswith(_WRAPPER) for name in targets):
+        return values
+    return {name.removeprefix(_WRAPPER): value for name, value in values.items()}
+
+
 def load(owner: str, targets: Mapping[str, Tensor], values: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Copy `values` into `targets` in place, or raise one ValueError with all reasons not to.
 
     Args:
         owner: the module's class, for the message.
         targets: the tensors to fill, by name.
-        values: Tensors or arrays by name; another floating width is converted.
+        values: Tensors or arrays by name; another floating width is converted, a wrapper's "module." dropped.
         strict: whether a key that only one side has is an error.
     """
+    values = without_wrapper(targets, values)
     missing = [name for name in targets if name not in values]
     unexpected = [name for name in values if name not in targets]
     problems = []

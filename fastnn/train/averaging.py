@@ -160,7 +160,8 @@ def _copy(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 def update_bn(loader: Iterable[Any], model: Module, device: str | None = None) -> None:
     """Compute the running statistics of all batch norms anew, as plain averages over the batches of a loader.
 
-    Averaged weights have never seen data, so the statistics of no network that was averaged fit them.
+    Averaged weights have never seen data, so the statistics of no network that was averaged fit them. Batch norms that
+    are kept in evaluation mode (see `fastnn.transfer.freeze`) keep theirs.
 
     Args:
         loader: yields inputs, or tuples with the input first.
@@ -170,7 +171,7 @@ def update_bn(loader: Iterable[Any], model: Module, device: str | None = None) -
     Source: Izmailov et al. 2018, section 3.2.
     """
     norms = [m for m in model.modules() if isinstance(m, BatchNorm1d | BatchNorm2d | BatchNorm3d)]
-    norms = [norm for norm in norms if norm.running_mean is not None]
+    norms = [norm for norm in norms if norm.running_mean is not None and not norm.eval_only]
     if not norms:
         return
     modes = [(module, module.training) for module in model.modules()]
