@@ -37,13 +37,14 @@ from fastnn import (
     random,
     reference,
     train,
+    transfer,
     transforms,
 )
 from fastnn.optim import lr_scheduler
 from tests.process import ROOT, python
 
 PUBLIC = [
-    fastnn, nn, F, nn.init, optim, lr_scheduler, data, transforms, train, models, autograd, cpu, memory, random,
+    fastnn, nn, F, nn.init, optim, lr_scheduler, data, transforms, train, transfer, models, autograd, cpu, memory, random,
     diagnose, ensemble, evaluation, bench, preprocessing, profiler, reference,
 ]  # fmt: skip
 MODULES = sorted(
@@ -333,7 +334,7 @@ def test_only_ops_and_their_like_import_the_binding() -> None:
     assert outside == MAY_IMPORT_THE_BINDING
 
 
-ON_TOP = {"diagnose", "ensemble", "evaluation", "profiler", "cli", "bench"}
+ON_TOP = {"diagnose", "ensemble", "transfer", "evaluation", "profiler", "cli", "bench"}
 FLOORS = {
     "autograd": {
         "ops", "nn", "optim", "data", "transforms", "inference", "train", "models", "diagnose", "cli", "bench",
