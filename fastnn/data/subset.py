@@ -89,7 +89,7 @@ class ClassSubset(Subset):
         >>> from fastnn.data import Digits
         >>> some = ClassSubset(Digits(), ["7", "1"])
         >>> len(some), some.classes, some.labels[:4].tolist(), Digits().labels[some.indices[:4]].tolist()
-        (289, ['7', '1'], [1, 0, 1, 1], [1, 7, 1, 1])
+        (290, ['7', '1'], [1, 0, 1, 0], [1, 7, 1, 7])
     """
 
     def __init__(self, dataset: Dataset, classes: Sequence[str]):
