@@ -348,7 +348,8 @@ static void wino_w_filter_task(void *context, int64_t c, int thread)
  * repeated. Then a span of tiles is transformed as a whole, and each of the 36 products, whose part of s does stay, is
  * a matrix product by itself. */
 
-#define WINO_APART_CHANNELS 128 /* c and k from which this is faster */
+#define WINO_APART_CHANNELS 64  /* c and k from which this is faster, */
+#define WINO_APART_FILTERS 8192 /* if there are so many filters */
 #define WINO_SPAN_TILES 512
 #define WINO_SPAN_REALS 16000000 /* of a span's transformed tiles, at most */
 #define WINO_SPAN_BLOCK 16       /* tiles that a task transforms */
@@ -442,7 +443,7 @@ static int conv_winograd_bwd_w(const fnn_conv_shape *s, const real *dy, const re
     p->pad_y = s->pad[1];
     p->pad_x = s->pad[2];
     wino_w_cut(&w);
-    if (min_int(p->c, p->k) >= WINO_APART_CHANNELS)
+    if (min_int(p->c, p->k) >= WINO_APART_CHANNELS && p->c * p->k >= WINO_APART_FILTERS)
         return conv_winograd_bwd_w_apart(w, s, dw);
     int64_t tasks = w.chunks * w.c_groups * w.k_groups, partial = w.chunks * w.partial_reals;
     int width = fnn_parallel_width(tasks, wino_work(p));
