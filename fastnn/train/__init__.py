@@ -16,6 +16,8 @@ from .callbacks import Callback, EarlyStopping, LearningRateMonitor, MetricsWrit
 from .checkpoint import Checkpoints, read_checkpoint, write_checkpoint
 from .config import Config
 from .evaluation import evaluate, predict
+from .final_average import FinalAverage, LookaheadAverage
+from .freeze import Freeze
 from .learner import Learner, NetworkLearner
 from .lr_range import LearningRateRange, lr_range_test
 from .metrics import Accuracy, ConfusionMatrix, Mean, Metric, TopK
@@ -37,10 +39,13 @@ __all__ = [
     "ConfusionMatrix",
     "DivergedError",
     "EarlyStopping",
+    "FinalAverage",
+    "Freeze",
     "GradientNoise",
     "Learner",
     "LearningRateMonitor",
     "LearningRateRange",
+    "LookaheadAverage",
     "Mean",
     "Metric",
     "MetricsWriter",

@@ -146,6 +146,7 @@ class Run:
         self.train_data, self.test_data = load_datasets(config, data_dir)
         self.facts = DataFacts.of(self.train_data)
         self.model = make_model(config, self.facts)
+        self._freeze = make_freeze(config, self.model)
         self.preprocessor = preprocessor or make_preprocessor(config, self.train_data)
         self.train_loader, self.test_loader = make_loaders(
             config, self.facts, self.train_data, self.test_data, self.preprocessor
@@ -176,7 +177,7 @@ class Run:
             CrossEntropyLoss(label_smoothing=smoothing),
             make_schedule(config, optimizer, per_epoch),
             [
-                *make_freeze(config, self.model),
+                *self._freeze,
                 *make_averaging(config, per_epoch),
                 rates,
                 MetricsWriter(self.folder / METRICS_FILE),

@@ -1,0 +1,202 @@
+"""Recipes: they are complete and possible, the command line takes them, and speed94 is what its source does."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fastnn import models, nn, recipes
+from fastnn.autograd import Tensor
+from fastnn.cli import main
+from fastnn.train import Config, Run
+from fastnn.train.build import make_optimizer, make_schedule, parameter_groups
+from fastnn.train.run import over_seeds
+
+QUICK = ["--model", "mlp", "--epochs", "1", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def _without_plots(monkeypatch):
+    """Most of the time of a run this short."""
+    monkeypatch.setattr("fastnn.train.plots.plot_curves", lambda *arguments: None)
+    monkeypatch.setattr("fastnn.train.plots.plot_mistakes", lambda *arguments: None)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_is_a_possible_run(name):
+    recipe = recipes.find(name)
+    config = recipe.config(data_dir="data", seed=3)
+    assert config.model in models.names()
+    assert config.recipe == name == recipe.name
+    assert recipe.changes(vars(config)) == {}
+    assert Config.from_dict(json.loads(json.dumps(vars(config)))) == config
+    assert recipe.purpose.endswith(".")
+    assert len(recipe.source) > 10
+    told = json.loads(json.dumps(recipe.to_dict()))
+    assert told["settings"]["model"] == config.model
+
+
+def test_names_are_forgiving_and_unknown_ones_list_the_known():
+    for spelling in ("small-cnn/MNIST", "small_cnn_mnist", "Small-CNN MNIST"):
+        assert recipes.find(spelling).name == "small-cnn-mnist"
+    assert recipes.find("speed94-cifar10") is recipes.find("speed94/CIFAR10") is recipes.find("speed94")
+    with pytest.raises(ValueError, match=r"no recipe 'speed95'; recipes are digits, .*speed94"):
+        recipes.find("speed95")
+
+
+def test_the_digits_recipe_is_the_default():
+    config = vars(Config.create("digits"))
+    assert {name: value for name, value in vars(recipes.find("digits").config()).items() if value != config[name]} == {
+        "recipe": "digits"
+    }
+
+
+def test_changes_are_named_and_another_optimiser_has_its_own_rate():
+    recipe = recipes.find("resnet20-cifar10")
+    config = recipe.config(optimizer="adamw", epochs=3.0, seed=7, data_dir="elsewhere")
+    assert (config.lr, config.momentum, config.epochs) == (2e-3, None, 3)
+    changes = recipe.changes(vars(config))
+    assert changes["epochs"] == {"recipe": 30, "run": 3}
+    assert set(changes) == {"optimizer", "lr", "momentum", "weight_decay", "epochs"}
+
+
+# speed94
+
+
+class _Tiny(nn.Module):
+    """A convolution without bias, batch norm whose scale is fixed, and a linear layer."""
+
+    def __init__(self):
+        self.conv = nn.Conv2d(1, 2, 1, bias=False)
+        self.norm = nn.BatchNorm2d(2)
+        self.norm.weight.requires_grad_(False)
+        self.head = nn.Linear(2, 2, bias=False)
+
+
+def test_speed94_moves_weights_as_its_source_does():
+    """The source's update in its own terms: rates per 1024 images, losses added up, PyTorch's SGD, in float64."""
+    config = recipes.find("speed94").config(epochs=2)
+    model = _Tiny().double()
+    weights = {name: parameter.data.copy() for name, parameter in model.named_parameters()}
+    optimizer = make_optimizer(config, model)
+    scheduler = make_schedule(config, optimizer, 20)
+    kilostep_scale = 1024 * (1 + 1 / (1 - 0.85))
+    rate, decay = 11.5 / kilostep_scale, 0.0153 * 1024 / kilostep_scale
+    velocity = {name: np.zeros_like(weight) for name, weight in weights.items()}
+    rng = np.random.default_rng(0)
+    for step in range(40):
+        share = np.interp(step, [0, int(0.23 * 40), 40], [0.2, 1.0, 0.07])
+        for name, parameter in model.named_parameters():
+            if name == "norm.weight":
+                continue
+            mean = rng.standard_normal(parameter.shape)
+            parameter.grad = Tensor(mean.copy())
+            own = rate * (64.0 if name == "norm.bias" else 1.0)
+            g = 1024 * mean + decay / own * weights[name]
+            velocity[name] = 0.85 * velocity[name] + g
+            weights[name] -= own * share * (g + 0.85 * velocity[name])
+        optimizer.step()
+        scheduler.step()
+    for name, parameter in model.named_parameters():
+        np.testing.assert_allclose(parameter.data, weights[name], rtol=1e-7, atol=1e-9, err_msg=name)
+
+
+def test_speed94_shape():
+    config = recipes.find("speed94").config()
+    assert config.lr == pytest.approx(11.5 / (1 + 1 / 0.15), abs=1e-9)
+    assert config.weight_decay * config.lr == pytest.approx(0.0153 / (1 + 1 / 0.15), rel=1e-9)
+    groups = parameter_groups(config, models.create("speed94"))
+    assert [group["lr"] / config.lr for group in groups] == [1.0, 64.0]
+    assert all(name.endswith(".bias") for name, _ in groups[1]["params"])
+    assert len(groups[1]["params"]) == 6
+
+
+# The command line
+
+
+def test_the_list_and_one_recipe(capsys):
+    assert main(["recipes"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in recipes.names())
+    assert main(["recipes", "--json"]) == 0
+    assert [entry["name"] for entry in json.loads(capsys.readouterr().out)["recipes"]] == recipes.names()
+    assert main(["recipes", "speed94-cifar10"]) == 0
+    text = capsys.readouterr().out
+    assert "2404.00498" in text
+    assert "epochs           9.9\n" in text
+    assert main(["recipes", "speed94", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["freeze"] == ["0.bias@3"]
+    assert main(["recipes", "alexnet"]) == 2
+    assert capsys.readouterr().err.startswith("fastnn recipes: error: there is no recipe 'alexnet'; recipes are digits")
+
+
+def test_a_run_says_its_recipe_and_what_was_changed(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", "--recipe", "digits", *QUICK[:-1], "--views", "flip", "--json", "--out", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("recipe digits, changed: model mlp for digits, epochs 1 for 12, views flip for none\n")
+    result = json.loads(out.splitlines()[-1])
+    assert result["recipe"] == "digits"
+    assert result["steps_per_second"] == pytest.approx(result["steps"] / result["train_seconds"])
+    assert result["peak_memory_bytes"] > 10 << 20
+    assert result["processor"]
+    assert 0 < result["test_accuracy_views"] < result["test_accuracy"] < 1  # digits are not their mirror images
+    description = json.loads((run / "config.json").read_text())
+    assert description["config"]["recipe"] == "digits"
+    assert description["changed"]["epochs"] == {"recipe": 12, "run": 1}
+    assert main(["train", "--resume", str(run), "--recipe", "speed94"]) == 2
+    assert "--recipe speed94 differs from the run's digits" in capsys.readouterr().err
+    assert main(["train", "--resume", str(run), "--recipe", "digits", "--quiet"]) == 0
+
+
+def test_errors_are_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for arguments, message in (
+        (["--recipe", "alexnet"], "there is no recipe 'alexnet'; recipes are digits"),
+        (["--recipe", "speed94"], "CIFAR10: no file"),
+        (["--recipe", "lenet5-mnist", "--data-dir", "nowhere"], "in nowhere"),
+        (["--freeze", "9.*"], "freeze: the model digits has no parameter '9.*', only 0.weight"),
+        (["--freeze", "0.bias@x"], "expected freeze to have entries PATTERN or PATTERN@EPOCH, got '0.bias@x'"),
+        (["--lr-end", "0.1"], "only the schedule triangle has lr_end"),
+        (["--warm-up", "1.5"], "expected warm_up <= 1"),
+        (["--batch-size", "2000", "--drop-last"], "expected batch_size <= 1442 images with drop_last"),
+        (["--seeds", "1,1"], "expected different seeds"),
+        (["--seeds", "1", "--seed", "2"], "--seeds cannot be given with --resume or --seed"),
+    ):
+        assert main(["train", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seeds(tmp_path, capsys):
+    """A run each, their mean, and the same again without training anything twice."""
+    arguments = ["train", "--recipe", "digits", *QUICK, "--seeds", "0,5,2", "--json", "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    first = json.loads(capsys.readouterr().out)
+    results = [json.loads((tmp_path / f"seed-{seed}" / "result.json").read_text()) for seed in (0, 5, 2)]
+    accuracies = [result["test_accuracy"] for result in results]
+    assert first["seeds"] == [0, 5, 2] == [result["seed"] for result in results]
+    assert first["test_accuracy"]["values"] == accuracies
+    assert first["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+    assert first["test_accuracy"]["sd"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert first["model"] == "mlp"
+    assert json.loads((tmp_path / "seeds.json").read_text()) == first
+    assert main(arguments) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["test_accuracy"] == first["test_accuracy"]
+    assert again["train_seconds"] == first["train_seconds"]
+    assert main([*arguments, "--lr", "0.01"]) == 2
+    assert "holds a run with other settings" in capsys.readouterr().err
+
+
+def test_over_seeds_of_one_run_has_no_spread(tmp_path):
+    result = Run(recipes.find("digits").config(model="mlp", epochs=0.1), tmp_path / "run").fit(quiet=True)
+    summary = over_seeds([result])
+    assert summary["test_accuracy"] == {
+        "mean": result["test_accuracy"],
+        "sd": None,
+        "values": [result["test_accuracy"]],
+    }
+    assert summary["runs"] == [result["run"]]
