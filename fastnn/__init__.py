@@ -72,7 +72,7 @@ bool = bool_
 
 _SUBMODULES = {
     "bench", "cli", "data", "diagnose", "ensemble", "evaluation", "inference", "memory", "models", "nn", "optim",
-    "preprocessing", "profiler", "reference", "serialization", "train", "transfer", "transforms",
+    "preprocessing", "profiler", "recipes", "reference", "serialization", "train", "transfer", "transforms",
 }  # fmt: skip
 _FUNCTIONS = {"save": "serialization", "load": "serialization"}
 
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from . import optim as optim
     from . import preprocessing as preprocessing
     from . import profiler as profiler
+    from . import recipes as recipes
     from . import reference as reference
     from . import serialization as serialization
     from . import train as train

@@ -35,6 +35,7 @@ from fastnn import (
     preprocessing,
     profiler,
     random,
+    recipes,
     reference,
     train,
     transfer,
@@ -45,7 +46,7 @@ from tests.process import ROOT, python
 
 PUBLIC = [
     fastnn, nn, F, nn.init, optim, lr_scheduler, data, transforms, train, transfer, models, autograd, cpu, memory,
-    random, diagnose, ensemble, evaluation, bench, preprocessing, profiler, reference,
+    random, diagnose, ensemble, evaluation, bench, preprocessing, profiler, recipes, reference,
 ]  # fmt: skip
 MODULES = sorted(
     info.name

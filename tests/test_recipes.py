@@ -1,5 +1,6 @@
 """Recipes: they are complete and possible, the command line takes them, and speed94 is what its source does."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from fastnn.cli import main
 from fastnn.train import Config, Run
 from fastnn.train.build import make_optimizer, make_schedule, parameter_groups
 from fastnn.train.run import over_seeds
+from tests.process import ROOT
 
 QUICK = ["--model", "mlp", "--epochs", "1", "--quiet"]
 
@@ -200,3 +202,48 @@ def test_over_seeds_of_one_run_has_no_spread(tmp_path):
         "values": [result["test_accuracy"]],
     }
     assert summary["runs"] == [result["run"]]
+
+
+# The pages
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """scripts/recipe_pages.py"""
+    spec = importlib.util.spec_from_file_location("recipe_pages", ROOT / "scripts" / "recipe_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_are_those_of_the_recipes(pages):
+    """`python scripts/recipe_pages.py` writes them anew."""
+    measured = json.loads((pages.FOLDER / pages.MEASURED).read_text())
+    for name, text in pages.pages(measured).items():
+        assert (pages.FOLDER / name).read_text() == text, name
+    assert {path.stem for path in pages.FOLDER.glob("*.md")} == {"README", *recipes.names()}
+
+
+def test_runs_become_lines_of_a_page(pages, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "FOLDER", tmp_path / "pages")
+    runs = []
+    for seed, epochs in ((0, 0.5), (1, 0.5), (0, 0.4)):
+        runs.append(str(tmp_path / f"run-{seed}-{epochs}"))
+        Run(recipes.find("digits").config(model="mlp", epochs=epochs, seed=seed), runs[-1]).fit(quiet=True)
+    assert pages.main(runs[:2]) == 0
+    assert pages.main([*runs[1:], "--data", "all of them"]) == 0
+    measured = json.loads((tmp_path / "pages" / "measured.json").read_text())
+    assert [(each["seed"], each["data"]) for each in measured] == [
+        (0, ""), (0, "all of them"), (1, ""), (1, "all of them")
+    ]  # fmt: skip
+    assert pages.main(runs[:1]) == 0
+    assert json.loads((tmp_path / "pages" / "measured.json").read_text()) == measured
+    results = [json.loads((tmp_path / run / "result.json").read_text()) for run in runs[:2]]
+    accuracies = [100 * result["test_accuracy"] for result in results]
+    text = (tmp_path / "pages" / "digits.md").read_text()
+    assert f"| 2 | {np.mean(accuracies):.2f} ± {np.std(accuracies, ddof=1):.2f} |" in text
+    assert "`model` mlp" in text
+    assert str(tmp_path) not in text
+    Run(Config.create("digits", model="mlp", epochs=0.1), tmp_path / "other").fit(quiet=True)
+    with pytest.raises(SystemExit, match="not the run of a recipe"):
+        pages.main([str(tmp_path / "other")])

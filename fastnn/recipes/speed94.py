@@ -2,16 +2,15 @@
 
 The source adds the losses of a batch of B = 1024 images up, we take their mean, so the rates are translated:
 
-  - With momentum 0.85 and Nesterov's correction a constant gradient g moves the weights, in the long run, by
-    lr (1 + 1 / (1 - 0.85)) g a step. The source divides its rate of 11.5 per 1024 images by that factor, 7.667, so
-    that it is the size of a step whatever the momentum: 11.5 / 7.667 = 1.5 per 1024 images. Its sum over 1024 images
-    with 1.5 / 1024 each is our mean with lr = 1.5.
-  - Its weight decay, 0.0153 per 1024 images, is a share of the weights that is taken at the highest rate and scaled as
-    the rate is: 0.0153 / 7.667 a step. Ours adds λ w to the gradient and so takes lr λ: λ = 0.0153 / 11.5.
-  - Biases of batch norm learn 64 times as fast and decay no faster, which is what `bias_lr_factor` means. Batch norm
-    has no scale to learn.
+- Its rate is 11.5 per 1024 images. It divides that by 1 + 1 / (1 - 0.85) = 7.667, about the factor by which momentum
+  lengthens a step, so that the number means the same with any momentum: 11.5 / 7.667 = 1.5. The sum over 1024 images at
+  the rate 1.5 / 1024 is our mean at the rate 1.5.
+- Its weight decay is 0.0153 per 1024 images, divided likewise: at the highest rate a gradient step shrinks the weights
+  by the share 0.0153 / 7.667. Ours adds λ w to the gradient and so shrinks them by lr λ: λ = 0.0153 / 11.5.
+- Biases of batch norm learn 64 times as fast and shrink no faster, which is what `bias_lr_factor` means. Batch norm has
+  no scale that learns.
 
-For another batch size B multiply lr by B / 1024 as the source does; λ stays.
+For another batch size B the source multiplies its rate by B / 1024; do the same with lr, λ stays.
 """
 
 from .recipe import Recipe

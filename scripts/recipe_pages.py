@@ -1,0 +1,179 @@
+"""Write docs/recipes/: a page for each recipe, with what its runs measured.
+
+    python scripts/recipe_pages.py [RUN ...] [--data TEXT]
+
+The results of runs of recipes join docs/recipes/measured.json, in place of earlier ones with the same settings and
+seed on the same processor; the pages are written from that file and from the recipes, without runs only anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+import statistics
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from fastnn import recipes
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "recipes"
+MEASURED = "measured.json"
+_IDENTITY = ("recipe", "changed", "data", "processor", "threads", "level", "seed")
+_KEPT = (
+    "fastnn", "steps", "test_accuracy", "test_accuracy_views", "test_accuracy_unaveraged", "train_seconds",
+    "wall_seconds", "images_per_second", "steps_per_second", "peak_memory_bytes",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the runs and write the pages."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="finished runs of recipes")
+    parser.add_argument("--data", default="", metavar="TEXT", help="what is peculiar to the data that they saw")
+    args = parser.parse_args(arguments)
+    path = FOLDER / MEASURED
+    known = json.loads(path.read_text()) if path.exists() else []
+    measured = merged(known, [entry(run, args.data) for run in args.runs])
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(measured, indent=1) + "\n")
+    for name, text in pages(measured).items():
+        (FOLDER / name).write_text(text)
+    return 0
+
+
+def entry(run: Path, data: str) -> dict[str, Any]:
+    """What is kept of a run: no folders, and no times of day."""
+    description = json.loads((run / "config.json").read_text())
+    result = json.loads((run / "result.json").read_text())
+    if result.get("recipe") is None:
+        raise SystemExit(f"{run} is not the run of a recipe")
+    given = {**result, "changed": description["changed"], "data": data}
+    return {name: given[name] for name in (*_IDENTITY, *_KEPT) if name in given}
+
+
+def merged(known: Iterable[dict[str, Any]], new: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All entries in a fixed order, new ones in place of those they repeat."""
+    by_identity = {json.dumps([each[name] for name in _IDENTITY]): each for each in (*known, *new)}
+    order = {name: place for place, name in enumerate(recipes.names())}
+    return sorted(by_identity.values(), key=lambda each: (order[each["recipe"]], len(each["changed"]), each["seed"]))
+
+
+def pages(measured: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The text of every file in the folder, by name."""
+    written = {f"{name}.md": page(recipes.find(name), measured) for name in recipes.names()}
+    return {"README.md": index(measured), **written}
+
+
+def index(measured: Sequence[dict[str, Any]]) -> str:
+    """The list of all recipes."""
+    lines = [
+        "# Recipes",
+        "",
+        "Trainings worth repeating, each plain data in a file of `fastnn/recipes/`. `fastnn train --recipe NAME` runs",
+        "one, with any setting changed that is given beside it; `fastnn recipes NAME` shows one whole. Accuracies are",
+        "means over the seeds in the pages, on their data, with several views where the recipe has them.",
+        "",
+        "| recipe | what | accuracy, % | time |",
+        "|:---|:---|---:|---:|",
+    ]
+    for name in recipes.names():
+        own = [each for each in measured if each["recipe"] == name and not each["changed"]]
+        group = next(iter(_groups(own)), [])
+        accuracy = _spread([100 * _best(each) for each in group]) if group else ""
+        time = _duration(_mean(group, "wall_seconds")) if group else ""
+        lines.append(f"| [{name}]({name}.md) | {recipes.find(name).title} | {accuracy} | {time} |")
+    return "\n".join(lines) + "\n"
+
+
+def page(recipe: recipes.Recipe, measured: Sequence[dict[str, Any]]) -> str:
+    """The page of a recipe."""
+    dataset = recipe.settings["dataset"]
+    where = "" if dataset == "digits" else " --data-dir DIR"
+    lines = [f"# {recipe.title[0].upper()}{recipe.title[1:]}", "", recipe.purpose, ""]
+    lines += ["```", f"fastnn train --recipe {recipe.name}{where}", "```", ""]
+    lines += [f"Source: {recipe.source}.", ""]
+    if recipe.published:
+        lines += [f"Published: {recipe.published}.", ""]
+    module = import_module(f"fastnn.recipes.{recipe.name.replace('-', '_')}")
+    explanation = inspect.cleandoc(module.__doc__ or "").partition("\n\n")[2]
+    if explanation:
+        lines += [explanation, ""]
+    own = [each for each in measured if each["recipe"] == recipe.name]
+    if own:
+        lines += ["## Measured", "", *_table(own), ""]
+    settings = recipe.to_dict()["settings"]
+    lines += ["## Settings", "", "| setting | value |", "|:---|:---|"]
+    lines += [f"| `{name}` | {_plain(value)} |" for name, value in settings.items()]
+    lines += ["", "`fastnn.train.Config` says what each means."]
+    return "\n".join(lines) + "\n"
+
+
+def _table(entries: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for every group of runs that differ in their seeds alone."""
+    lines = [
+        "| run | seeds | accuracy, % | several views, % | training | in all | images/s | steps/s | memory, MB |",
+        "|:---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for group in _groups(entries):
+        first = group[0]
+        changed = ", ".join(f"`{name}` {_plain(value['run'])}" for name, value in first["changed"].items())
+        machine = f"{first['processor']}, {first['threads']} threads, {first['level']}"
+        told = [changed or "as it is", first["data"], machine]
+        several = [100 * each["test_accuracy_views"] for each in group if "test_accuracy_views" in each]
+        cells = [
+            "; ".join(filter(None, told)),
+            str(len(group)),
+            _spread([100 * each["test_accuracy"] for each in group]),
+            _spread(several) if several else "",
+            _duration(_mean(group, "train_seconds")),
+            _duration(_mean(group, "wall_seconds")),
+            f"{_mean(group, 'images_per_second'):,.0f}",
+            f"{_mean(group, 'steps_per_second'):.3g}",
+            f"{max(each['peak_memory_bytes'] for each in group) / 1e6:,.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, "", "± is the standard deviation over seeds; times and rates are their means, memory is the most."]
+
+
+def _groups(entries: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for each in entries:
+        key = json.dumps([each[name] for name in _IDENTITY if name != "seed"])
+        groups.setdefault(key, []).append(each)
+    return list(groups.values())
+
+
+def _best(result: Mapping[str, Any]) -> float:
+    return float(result.get("test_accuracy_views", result["test_accuracy"]))
+
+
+def _mean(group: Sequence[Mapping[str, Any]], name: str) -> float:
+    return statistics.fmean(each[name] for each in group)
+
+
+def _spread(values: Sequence[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.2f}{spread}"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds below two minutes, minutes and seconds above."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    text = "none" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return re.sub(r"([|*_])", r"\\\1", text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
