@@ -11,7 +11,7 @@ from fastnn.autograd import Tensor
 from fastnn.cli import main
 from fastnn.train import Config, Run
 from fastnn.train.build import make_optimizer, make_schedule, parameter_groups
-from fastnn.train.run import over_seeds
+from fastnn.train.seeds import over_seeds
 from tests.process import ROOT
 
 QUICK = ["--model", "mlp", "--epochs", "1", "--quiet"]

@@ -24,8 +24,9 @@ HEADINGS = [
     "First order", "Second order", "Schedules", "Averaging", "Numerics",
     "Norm penalties", "Stochastic layers", "Noise robustness", "Soft labels", "Early stopping", "Ensembles",
     "Evaluation", "Initialisers", "Diagnosis", "Model summary",
+    "Recipes",
 ]  # fmt: skip
-"""One for each row of the mission's table, sections 1 to 5."""
+"""One for each row of the mission's table, sections 1 to 5, and for what trains whole networks."""
 
 
 class Row(NamedTuple):

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--recipe", metavar="NAME", help="the settings of a recipe, see `fastnn recipes`")
     parser.add_argument("--data-dir", metavar="DIR", help="where the dataset's files are (default: data)")
-    parser.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/DATASET-MODEL-N)")
+    parser.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE-N, runs/DATASET-MODEL-N)")
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
     parser.add_argument(
         "--seeds", type=seeds, metavar="N,N,...", help="a run for each seed, in folders seed-N; goes on if repeated"
@@ -138,7 +138,10 @@ def _train(training: Run, args: argparse.Namespace) -> dict[str, Any]:
     try:
         result = training.fit(quiet=args.quiet)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"go on with: fastnn train --resume {training.folder}") from None
+        how = f"fastnn train --resume {training.folder}"
+        if args.seeds is not None:
+            how = f"the same command and --out {args.out}"
+        raise KeyboardInterrupt(f"go on with: {how}") from None
     if not (args.quiet and args.json):
         print(_summary(training, result), flush=True)
     return result
@@ -148,13 +151,14 @@ def _of_seeds(args: argparse.Namespace) -> dict[str, Any]:
     """A run for each seed, one after the other, and their means; what a folder holds already is gone on with."""
     from ..train import Run
     from ..train.files import write_json
-    from ..train.run import CONFIG_FILE, SEEDS_FILE, new_folder, over_seeds, read_config
+    from ..train.run import CONFIG_FILE, name_of, new_folder, read_config
+    from ..train.seeds import SEEDS_FILE, over_seeds
 
     if args.resume is not None or args.seed is not None:
         raise ValueError("--seeds cannot be given with --resume or --seed")
     config = _config(args)
-    name = config.recipe or f"{config.dataset}-{config.model}"
-    root = new_folder("runs", name) if args.out is None else Path(args.out)
+    root = new_folder("runs", name_of(config)) if args.out is None else Path(args.out)
+    args.out = str(root)
     results = []
     for number in args.seeds:
         folder, wanted = root / f"seed-{number}", replace(config, seed=number)

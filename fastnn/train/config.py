@@ -243,6 +243,30 @@ def steps_of(epochs: float, per_epoch: int) -> int:
     return max(round(epochs * per_epoch), 1 if epochs > 0 else 0)
 
 
+def extent_of(epochs: float, batches: int | None, accumulate: int = 1) -> tuple[int, float]:
+    """The epochs of a training, the last one perhaps a part, and its steps; these are not limited for whole ones.
+
+    Args:
+        epochs: as the user has it.
+        batches: those of an epoch; None if they are not known.
+        accumulate: batches in a step.
+
+    Raises:
+        ValueError: for a fraction of an epoch whose batches are not known.
+
+    Example:
+        >>> extent_of(9.9, 48), extent_of(3, 48)
+        ((10, 475), (3, inf))
+    """
+    if epochs == int(epochs):
+        return int(epochs), math.inf
+    if batches is None:
+        raise ValueError(f"Trainer.fit: {epochs} epochs need a training loader with a length")
+    per_epoch = max(-(-batches // accumulate), 1)
+    steps = steps_of(epochs, per_epoch)
+    return -(-steps // per_epoch), steps
+
+
 def frozen_from(entry: str) -> tuple[str, int]:
     """The pattern of an entry of `Config.freeze`, and the epoch from which it holds.
 

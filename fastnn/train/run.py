@@ -13,9 +13,7 @@ The folder of a run holds
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,17 +48,12 @@ from .progress import Progress
 from .trainer import Trainer
 
 __all__ = [
-    "CHECKPOINTS", "Run", "load_datasets", "load_model", "load_preprocessor", "new_folder", "over_seeds", "read_config",
+    "CHECKPOINTS", "Run", "load_datasets", "load_model", "load_preprocessor", "name_of", "new_folder", "read_config",
 ]  # fmt: skip
 
 CONFIG_FILE, METRICS_FILE, RESULT_FILE, CHECKPOINTS = "config.json", "metrics.jsonl", "result.json", "checkpoints"
-PREPROCESSING_FILE, SEEDS_FILE = "preprocessing.safetensors", "seeds.json"
+PREPROCESSING_FILE = "preprocessing.safetensors"
 _RATES_KEPT = 1000
-_MEASURED = (
-    "test_accuracy", "test_loss", "test_accuracy_views", "test_loss_views", "test_accuracy_unaveraged",
-    "test_loss_unaveraged", "best_test_accuracy", "train_accuracy", "train_loss", "train_seconds", "wall_seconds",
-    "images_per_second", "steps_per_second", "peak_memory_bytes",
-)  # fmt: skip
 _FITTED_IMAGES = 5000
 
 
@@ -70,7 +63,7 @@ class Run:
     Args:
         config: the settings.
         folder: the run's folder; made if missing. A folder that holds a run already is refused. By default
-            `runs/<dataset>-<model>-<n>` with the smallest n that is free.
+            `runs/<recipe>-<n>`, or `runs/<dataset>-<model>-<n>` without a recipe, with the smallest n that is free.
 
     Attributes:
         model: the network.
@@ -98,8 +91,7 @@ class Run:
         self._prepare(config)
         self._fit_model()
         if folder is None:
-            source = Path(config.data_dir or "").resolve().name if config.dataset == "folder" else config.dataset
-            self.folder = new_folder("runs", f"{source}-{config.model}")
+            self.folder = new_folder("runs", name_of(config))
         else:
             self.folder = Path(folder)
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -266,28 +258,6 @@ class Run:
         }
 
 
-def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The summary of runs that differ in their seeds.
-
-    Args:
-        results: what `Run.fit` returned for each.
-
-    Returns:
-        What all have in common; "seeds"; for every number in which they differ "mean", "sd", the standard deviation of
-        the sample (None for one run), and "values"; the folders under "runs".
-    """
-    first = results[0]
-    summary: dict[str, Any] = {"seeds": [result["seed"] for result in results]}
-    for name, value in first.items():
-        values: list[Any] = [result.get(name) for result in results]
-        if name in _MEASURED and isinstance(value, int | float):
-            spread = statistics.stdev(values) if len(values) > 1 else None
-            summary[name] = {"mean": statistics.fmean(values), "sd": spread, "values": values}
-        elif all(each == value for each in values) and name != "seed":
-            summary[name] = value
-    return summary | {"runs": [result["run"] for result in results]}
-
-
 def load_datasets(config: Config, data_dir: str | None = None) -> tuple[ImageDataset, ImageDataset]:
     """The training and the test part that a configuration names.
 
@@ -300,6 +270,14 @@ def load_datasets(config: Config, data_dir: str | None = None) -> tuple[ImageDat
     if config.classes is None:
         return train, test
     return ClassSubset(train, config.classes), ClassSubset(test, config.classes)
+
+
+def name_of(config: Config) -> str:
+    """What folders of runs with these settings are called: the recipe, or dataset and model."""
+    if config.recipe is not None:
+        return config.recipe
+    source = Path(config.data_dir or "").resolve().name if config.dataset == "folder" else config.dataset
+    return f"{source}-{config.model}"
 
 
 def new_folder(root: str | Path, name: str) -> Path:

@@ -18,7 +18,7 @@ from ..optim import Optimizer, clip_grad_norm_
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..random import Generator, default_generator
 from .callbacks import Callback, StepResult
-from .config import steps_of
+from .config import extent_of
 from .evaluation import Batches, Loss, evaluate, predict
 from .metrics import Accuracy, Mean, Metric
 
@@ -151,7 +151,8 @@ class Trainer:
         if not 0 <= epochs < math.inf:
             raise ValueError(f"Trainer.fit: expected epochs >= 0, got {epochs}")
         self.train_loader, self.test_loader = train_loader, test_loader
-        self.epochs, self._steps = self._extent(epochs)
+        batches = len(train_loader) if isinstance(train_loader, Sized) else None
+        self.epochs, self._steps = extent_of(epochs, batches, self.accumulate)
         if self._loader_state is not None and hasattr(train_loader, "load_state_dict"):
             train_loader.load_state_dict(self._loader_state)
         self._loader_state = None
@@ -166,20 +167,6 @@ class Trainer:
             for callback in self.callbacks:
                 callback.close()
         return self.history
-
-    def _extent(self, epochs: float) -> tuple[int, float]:
-        """The epochs of a training, the last one perhaps a part, and its steps; these are not limited for whole ones.
-
-        Raises:
-            ValueError: for a fraction and a loader without a length.
-        """
-        if epochs == int(epochs):
-            return int(epochs), math.inf
-        if not isinstance(self.train_loader, Sized):
-            raise ValueError(f"Trainer.fit: {epochs} epochs need a training loader with a length")
-        per_epoch = max(-(-len(self.train_loader) // self.accumulate), 1)
-        steps = steps_of(epochs, per_epoch)
-        return -(-steps // per_epoch), steps
 
     @property
     def in_last_epoch(self) -> bool:
