@@ -45,8 +45,8 @@ from fastnn.optim import lr_scheduler
 from tests.process import ROOT, python
 
 PUBLIC = [
-    fastnn, nn, F, nn.init, optim, lr_scheduler, data, transforms, train, transfer, models, autograd, cpu, memory,
-    random, diagnose, ensemble, evaluation, bench, preprocessing, profiler, recipes, reference,
+    fastnn, nn, F, nn.init, optim, lr_scheduler, data, transforms, train, transfer, models, models.zoo, autograd, cpu,
+    memory, random, diagnose, ensemble, evaluation, bench, preprocessing, profiler, recipes, reference,
 ]  # fmt: skip
 MODULES = sorted(
     info.name

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import fastnn
-from fastnn import diagnose, ensemble, evaluation, nn, optim, preprocessing
+from fastnn import diagnose, ensemble, evaluation, nn, optim, preprocessing, transfer
 from fastnn.nn import functional
 from tests.cases import cases
 from tests.process import ROOT
@@ -23,10 +23,10 @@ HEADINGS = [
     "Datasets", "Loading", "Preprocessing", "Augmentation", "Test-time augmentation",
     "First order", "Second order", "Schedules", "Averaging", "Numerics",
     "Norm penalties", "Stochastic layers", "Noise robustness", "Soft labels", "Early stopping", "Ensembles",
-    "Evaluation", "Initialisers", "Diagnosis", "Model summary",
+    "Evaluation", "Initialisers", "Diagnosis", "Model summary", "Transfer",
     "Recipes",
 ]  # fmt: skip
-"""One for each row of the mission's table, sections 1 to 5, and for what trains whole networks."""
+"""One for each row of the mission's table, sections 1 to 6, and for what trains whole networks."""
 
 
 class Row(NamedTuple):
@@ -132,6 +132,7 @@ def test_what_there_is_of_some_families_has_a_row() -> None:
         (diagnose, lambda name, thing: inspect.isfunction(thing)),
         (evaluation, lambda name, thing: inspect.isfunction(thing)),
         (ensemble, lambda name, thing: inspect.isfunction(thing)),
+        (transfer, lambda name, thing: inspect.isfunction(thing)),
     ]
     missing = [
         f"{module.__name__}.{name}"

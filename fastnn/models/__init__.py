@@ -7,6 +7,7 @@ from functools import partial
 
 from ..nn.module import Module
 from ..random import Generator
+from . import zoo
 from .convnet import digits, small
 from .lenet import lenet5
 from .mlp import mlp
@@ -28,6 +29,7 @@ __all__ = [
     "resnet",
     "small",
     "speed94",
+    "zoo",
 ]
 
 _DEPTHS = (8, 14, 20, 32, 44, 56)
