@@ -10,7 +10,7 @@ RECIPE = Recipe(
     settings={
         "dataset": "mnist",
         "model": "small",
-        "epochs": 16,
+        "epochs": 20,
         "batch_size": 128,
         "optimizer": "nesterov",
         "lr": 0.2,
