@@ -62,6 +62,15 @@ def test_changes_are_named_and_another_optimiser_has_its_own_rate():
     assert set(changes) == {"optimizer", "lr", "momentum", "weight_decay", "epochs"}
 
 
+def test_what_belongs_to_another_choice_is_left_behind():
+    recipe = recipes.find("speed94")
+    config = recipe.config(schedule="cosine", averaging="ema", model="resnet8")
+    assert (config.lr_start, config.lr_end, config.averaging_decay, config.freeze) == (None, None, None, ())
+    config = recipe.config(schedule="triangle", model="speed94", lr_end=0.0)
+    assert (config.lr_start, config.lr_end, config.freeze) == (0.2, 0.0, ("0.bias@3",))
+    assert recipe.config(model="resnet8", freeze=("fc.*",)).freeze == ("fc.*",)
+
+
 # speed94
 
 

@@ -10,7 +10,7 @@ RECIPE = Recipe(
     settings={
         "dataset": "cifar10",
         "model": "wrn_16_4",
-        "epochs": 10,
+        "epochs": 6,
         "batch_size": 128,
         "optimizer": "nesterov",
         "lr": 0.2,

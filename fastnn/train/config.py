@@ -21,6 +21,13 @@ SCHEDULES = ("onecycle", "cosine", "linear", "triangle", "step", "exponential", 
 AVERAGING = ("none", "ema", "swa", "lookahead")
 MIXTURES = ("none", "mixup", "cutmix")
 _STATISTICS_ROWS = 10_000
+_BELONGING = {
+    "schedule": ("lr_start", "lr_end"),
+    "averaging": ("averaging_decay", "averaging_start"),
+    "mix": ("mix_alpha",),
+    "model": ("freeze",),
+}
+"""Settings that mean nothing, or something else, with another choice."""
 _SHARES = ("label_smoothing", "warm_up", "lr_start", "lr_end", "averaging_decay", "averaging_start")
 _CHOICES = {
     "optimizer": tuple(OPTIMIZERS),
@@ -146,7 +153,8 @@ class Config:
     def derive(cls, base: Mapping[str, Any], **chosen: Any) -> Config:
         """A configuration with the settings of another description for whatever is not chosen.
 
-        With another optimiser, learning rate, momentum and weight decay that are not chosen are its defaults.
+        With another optimiser, learning rate, momentum and weight decay that are not chosen are its defaults; so is
+        what belongs to another schedule, average, mixture or model: its ends, decay, share, frozen parameters.
 
         Args:
             base: settings; those that it lacks have the defaults of `Config`.
@@ -164,6 +172,9 @@ class Config:
         optimizer = given.get("optimizer", settings["optimizer"])
         if optimizer != settings["optimizer"] and optimizer in OPTIMIZERS:
             settings |= asdict(OPTIMIZERS[optimizer])
+        for name, belonging in _BELONGING.items():
+            if name in given and given[name] != settings.get(name):
+                settings = {key: value for key, value in settings.items() if key not in belonging}
         return cls(**(settings | given))
 
     @classmethod
