@@ -23,6 +23,14 @@ from fastnn import recipes
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "recipes"
 MEASURED = "measured.json"
+_MORE = """\
+A run leaves a folder: settings and what was changed of the recipe (`config.json`), a line of metrics for each epoch,
+checkpoints, curves, mistakes, and a summary (`result.json`). `fastnn train --resume RUN` goes on with an interrupted one
+to the same bits. `--seeds 0,1,2` makes a run for each seed and gives their mean and spread; the same command again goes
+on where it was.
+
+A recipe of your own is a file like `fastnn/recipes/lenet5_mnist.py` and a line in `fastnn/recipes/__init__.py`;
+`python scripts/recipe_pages.py RUN ...` writes these pages with what finished runs measured."""
 _IDENTITY = ("recipe", "changed", "data", "processor", "threads", "level", "seed")
 _KEPT = (
     "fastnn", "steps", "test_accuracy", "test_accuracy_views", "test_accuracy_unaveraged", "train_seconds",
@@ -87,7 +95,7 @@ def index(measured: Sequence[dict[str, Any]]) -> str:
         accuracy = _spread([100 * _best(each) for each in group]) if group else ""
         time = _duration(_mean(group, "wall_seconds")) if group else ""
         lines.append(f"| [{name}]({name}.md) | {recipes.find(name).title} | {accuracy} | {time} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", _MORE]) + "\n"
 
 
 def page(recipe: recipes.Recipe, measured: Sequence[dict[str, Any]]) -> str:

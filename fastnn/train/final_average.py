@@ -24,7 +24,7 @@ class FinalAverage(Callback):
 
     So the last record, checkpoint and network are those of the average; the record also says under
     "test_<metric>_unaveraged" what the network scored before. `WeightAverage`, in contrast, leaves the training as it
-    is and changes the network when all is over.
+    is and changes the network when all is over. A training that a callback stops early keeps its own weights.
 
     Args:
         decay: d of an exponential average over the steps, `a ← e a + (1 - e) w` with e = min(d, (1 + n) / (10 + n))
@@ -102,7 +102,8 @@ class LookaheadAverage(Callback):
 
         α = decay^k (t / T)³        a ← α a + (1 - α) w        w ← a
 
-    and at the end of the run w ← a. The average starts from the initial weights.
+    and at the end of the run w ← a. The average starts from the initial weights. A training that another callback stops
+    early keeps its own weights.
 
     Args:
         total_steps: T.
