@@ -5,12 +5,12 @@ from .recipe import Recipe
 RECIPE = Recipe(
     name="resnet20-cifar10",
     title="ResNet-20 on CIFAR-10",
-    purpose="The residual network of the paper, in a sixth of its epochs.",
+    purpose="The residual network of the paper, in a fifth of its steps.",
     source=(
         "network: He, Zhang, Ren, Sun, arXiv:1512.03385, section 4.2; schedule: Smith, Topin, arXiv:1708.07120; the "
         "other settings are ours"
     ),
-    published="8.75 % errors, that is 91.25 %, after 64,000 steps, 164 epochs, on the original pixels (He et al. 2016)",
+    published="8.75 % errors, that is 91.25 %, after 64,000 steps on the original pixels (He et al. 2016)",
     settings={
         "dataset": "cifar10",
         "model": "resnet20",
