@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn import data, preprocessing
+from fastnn import data, models, preprocessing
 from fastnn.autograd import Tensor
 from fastnn.nn import CrossEntropyLoss
 from fastnn.train import Config, Run, build, evaluate, predict
@@ -205,6 +205,8 @@ def test_without_matplotlib(tmp_path):
         (["--model", "lenet5"], "lenet5: expected images of at least"),
         (["--resume", "nowhere"], "nowhere holds no run"),
         (["--resume", ".", "--out", "x"], "--out cannot be given with --resume"),
+        (["--init", "nowhere"], "there is no file nowhere, and no network 'nowhere' in the zoo"),
+        (["--init", "digits", "--model", "mlp"], "load_state_dict of Sequential, nothing was loaded: missing keys"),
         (["--classes", "1,x"], "ClassSubset: expected different names among 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got 1, x"),
         (["--out", os.devnull], "File exists"),
         (["--out", os.devnull + "/run"], "Not a directory"),
@@ -271,3 +273,23 @@ def test_some_classes_alone(tmp_path):
     assert model(Tensor(np.zeros((1, 1, 8, 8), np.float32))).shape == (1, 2)
     assert "resumed after step" in fastnn("train", "--resume", run)
     assert "a resumed run keeps its settings" in fastnn("train", "--resume", run, "--classes", "3,9", code=2)
+
+
+def test_beginning_with_trained_weights(tmp_path):
+    """From the zoo, from a run and from a file: a new head, and what is frozen stays, statistics of norms included."""
+    given = models.zoo.load("digits").state_dict()
+    run, again = tmp_path / "run", tmp_path / "again"
+    common = ["--classes", "3,8", "--epochs", "1", "--quiet"]
+    fastnn("train", "digits", "--init", "digits", "--freeze", "[0-9].*,1[01].*", *common, "--out", run)
+    model, config, _ = load_model(run)
+    assert (config.model, config.init) == ("digits", "digits")
+    learnt = model.state_dict()
+    head = [name for name, tensor in learnt.items() if tensor.shape != given[name].shape]
+    assert len(head) == 2
+    assert all(np.array_equal(learnt[name].data, given[name].data) for name in learnt if name not in head)
+    fastnn("train", "digits", "--init", run, "--lr", "0", "--weight-decay", "0", *common, "--out", again)
+    file = again / "checkpoints" / "last" / "model.safetensors"
+    for init in (again, file):
+        fresh = Run(Config.create("digits", init=str(init), classes=("3", "8")), tmp_path / f"of-{init.name}")
+        for name, parameter in fresh.model.named_parameters():
+            assert np.array_equal(parameter.data, learnt[name].data)

@@ -19,7 +19,7 @@ SETTINGS = (
     "model", "epochs", "batch_size", "drop_last", "optimizer", "lr", "momentum", "weight_decay", "bias_lr_factor",
     "decay_norms", "clip_norm", "freeze", "schedule", "warm_up", "lr_start", "lr_end", "augment", "mix", "mix_alpha",
     "preprocess", "label_smoothing", "averaging", "averaging_decay", "averaging_start", "views", "evaluate_every",
-    "seed", "image_size", "classes", "checkpoint_every", "autocast",
+    "seed", "image_size", "classes", "checkpoint_every", "autocast", "init",
 )  # fmt: skip
 
 
@@ -58,6 +58,9 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     from ..train.config import MIXTURES, PREPROCESSING
 
     _choice(group, "--model", models.names())
+    group.add_argument(
+        "--init", metavar="NAME", help=f"begin with trained weights: {', '.join(models.zoo.names())}, a RUN or a FILE"
+    )
     _choice(group, "--augment", transforms.AUGMENTATIONS)
     _choice(group, "--mix", MIXTURES, ": of the images of a batch and their labels")
     group.add_argument("--mix-alpha", type=positive, metavar="A", help="of the Beta distribution of their shares")
@@ -199,6 +202,10 @@ def _config(args: argparse.Namespace) -> Config:
     dataset, data_dir = _dataset(name, args.data_dir)
     chosen = {name: getattr(args, name) for name in SETTINGS if name != "seed"}
     chosen |= {"data_dir": data_dir, "seed": args.seed or 0}
+    if args.init is not None and args.model is None:
+        from ..transfer import trained_model
+
+        chosen["model"] = trained_model(args.init)
     if recipe is None:
         return Config.create(dataset, **chosen)
     return recipe.config(dataset=dataset, **chosen)

@@ -70,7 +70,8 @@ class Config:
         decay_norms: whether weight decay shrinks the parameters of normalisation layers and all biases, too.
         clip_norm: the largest norm of all gradients together, or None.
         freeze: patterns of parameter names as `fnmatch` knows them, each for good, or from an epoch on, counted from
-            0: "0.bias@3" trains the bias of the first layer for three epochs.
+            0: "0.bias@3" trains the bias of the first layer for three epochs. A batch norm of which all is frozen
+            stays in evaluation mode.
         warm_up: share of the run in which the rate rises, in schedules that begin so.
         lr_start: the share of `lr` that the schedule "triangle" begins with, by default 0.04; None is the default.
         lr_end: the share of `lr` that it ends with, by default 0; None is the default.
@@ -85,6 +86,8 @@ class Config:
         checkpoint_every: steps between checkpoints within an epoch; None writes them at its end alone.
         autocast: whether layers multiply in bfloat16, see `fastnn.autocast`; what forms the products
             (`fastnn.backends.bf16.unit`) then decides bits, too.
+        init: trained weights to begin with: a name in `fastnn.models.zoo`, the folder of a run, or a safetensors file,
+            see `fastnn.transfer.load_backbone`; a head for other classes is left out. None begins at random.
         recipe: the name of the recipe that the settings come from, or None.
 
     Raises:
@@ -129,6 +132,7 @@ class Config:
     seed: int = 0
     checkpoint_every: int | None = None
     autocast: bool = False
+    init: str | None = None
     recipe: str | None = None
 
     @classmethod

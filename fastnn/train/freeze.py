@@ -16,6 +16,8 @@ __all__ = ["Freeze"]
 class Freeze(Callback):
     """Freezes parameters from an epoch on: they get no gradients, and the optimiser leaves them alone.
 
+    A batch norm of which all is frozen stays in evaluation mode, see `fastnn.transfer.freeze`.
+
     Args:
         epochs: names of parameters, as `Module.named_parameters` has them, with the epoch, from 0, in which each is
             frozen.
@@ -33,7 +35,11 @@ class Freeze(Callback):
             raise ValueError(f"Freeze: the network has no parameters {', '.join(sorted(missing))}")
 
     def on_epoch_start(self, trainer: Trainer) -> None:
-        for name, parameter in trainer.model.named_parameters():
-            if trainer.epoch >= self.epochs.get(name, trainer.epoch + 1):
-                parameter.requires_grad_(False)
-                parameter.grad = None
+        from ..transfer.freezing import set_frozen
+
+        frozen = [
+            parameter
+            for name, parameter in trainer.model.named_parameters()
+            if trainer.epoch >= self.epochs.get(name, trainer.epoch + 1)
+        ]
+        set_frozen(trainer.model, frozen, True)

@@ -145,7 +145,12 @@ class Run:
         )
 
     def _fit_model(self) -> None:
-        """Show a network that begins by learning from images, without gradients, some of the training images."""
+        """Give the network the weights it begins with: trained ones, or what some training images show it."""
+        if self.config.init is not None:
+            from ..transfer import load_backbone
+
+            load_backbone(self.model, self.config.init)
+            return
         if not hasattr(self.model, "fit_patches"):
             return
         images, _ = self.train_data.batch(np.arange(min(len(self.train_data), _FITTED_IMAGES)))

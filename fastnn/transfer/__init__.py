@@ -9,7 +9,7 @@ from .features import extract_features, fit_head, fit_linear
 from .freezing import freeze, is_frozen, unfreeze
 from .groups import parameter_groups
 from .head import find_head, replace_head
-from .loading import LoadedKeys, load_backbone
+from .loading import LoadedKeys, load_backbone, trained_model
 from .stages import Stage, layers, stages
 from .unfreezing import GradualUnfreezing
 
@@ -28,5 +28,6 @@ __all__ = [
     "parameter_groups",
     "replace_head",
     "stages",
+    "trained_model",
     "unfreeze",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..nn.state import without_wrapper
 from ..serialization import load
 from .head import find_head
 
-__all__ = ["LoadedKeys", "load_backbone"]
+__all__ = ["LoadedKeys", "load_backbone", "trained_model"]
 
 
 class LoadedKeys(NamedTuple):
@@ -37,7 +38,7 @@ def load_backbone(
 
     Args:
         model: the network.
-        source: a safetensors file, or a state dict of Tensors or arrays.
+        source: a safetensors file, the folder of a run, a name in the zoo, or a state dict of Tensors or arrays.
         head: whether to load the head too, if it fits; otherwise it stays as it is, and so does one that does not fit.
         strict: whether a missing or an unexpected name is an error.
 
@@ -45,7 +46,7 @@ def load_backbone(
         The missing, the unexpected and the skipped names.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there is no such file and no network of that name.
         ValueError: if the file is damaged, or naming all keys that are missing, unexpected or of another shape; nothing
             has changed then.
 
@@ -57,7 +58,7 @@ def load_backbone(
         >>> bool((five.conv1.weight == ten.conv1.weight).all())
         True
     """
-    given: Mapping[str, Any] = source if isinstance(source, Mapping) else load(source)
+    given: Mapping[str, Any] = source if isinstance(source, Mapping) else _read(source)
     own = model.state_dict()
     values = dict(without_wrapper(own, given))
     name = find_head(model)[0]
@@ -72,3 +73,36 @@ def load_backbone(
         values |= {key: own[key] for key in inside}
     missing, unexpected = model.load_state_dict(values, strict)
     return LoadedKeys(missing, unexpected, skipped)
+
+
+def trained_model(source: str | os.PathLike[str]) -> str | None:
+    """The name for `fastnn.models.create` of a network in the zoo or in the folder of a run; None for a file.
+
+    Raises:
+        ValueError: if the folder's description is damaged.
+    """
+    from ..models import zoo
+    from ..train.run import read_config
+
+    if os.fspath(source) in zoo.names():
+        return zoo.card(os.fspath(source)).model
+    return read_config(Path(source))[0].model if Path(source).is_dir() else None
+
+
+def _read(source: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """The state dict of a network in the zoo, in the folder of a run, or in a file."""
+    from ..models import zoo
+    from ..train.checkpoint import MODEL_FILE
+    from ..train.run import CHECKPOINTS
+
+    if os.fspath(source) in zoo.names():
+        return zoo.load(os.fspath(source)).state_dict()
+    path = Path(source)
+    if path.is_dir():
+        path = path / CHECKPOINTS / "last" / MODEL_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"load_backbone: there is no file {path}, and no network {os.fspath(source)!r} in the zoo, "
+            f"which has {', '.join(zoo.names())}"
+        )
+    return load(path)
