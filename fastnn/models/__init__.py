@@ -1,85 +1,57 @@
-"""Small networks for small images, by name."""
+"""Small networks for small images, by name (`create`) and by constructor.
 
-from __future__ import annotations
+A function that is called like a network takes what `create` takes; a class has all the choices of its family.
+"""
 
-from collections.abc import Callable
-from functools import partial
-
-from ..nn.module import Module
-from ..random import Generator
 from . import zoo
+from .all_cnn import AllCNNC, all_cnn_c
+from .blocks import ConvShortcut, PadShortcut
 from .convnet import digits, small
+from .densenet import DenseBlock, DenseLayer, DenseNet, Transition, densenet_bc
 from .lenet import lenet5
 from .mlp import mlp
 from .mobile import mobile
-from .resnet import BasicBlock, PadShortcut, ResNet, resnet
+from .mobilenet import InvertedResidual, MobileNetV1, MobileNetV2, mobilenet_v1, mobilenet_v2
+from .registry import create, families, names
+from .resnet import BasicBlock, ResNet, ResNet18, resnet, resnet18
 from .speed94 import Speed94, speed94
+from .vgg import VGG, vgg
+from .wide_resnet import PreActivationBlock, WideResNet, wide_resnet
 
 __all__ = [
+    "VGG",
+    "AllCNNC",
     "BasicBlock",
+    "ConvShortcut",
+    "DenseBlock",
+    "DenseLayer",
+    "DenseNet",
+    "InvertedResidual",
+    "MobileNetV1",
+    "MobileNetV2",
     "PadShortcut",
+    "PreActivationBlock",
     "ResNet",
+    "ResNet18",
     "Speed94",
+    "Transition",
+    "WideResNet",
+    "all_cnn_c",
     "create",
+    "densenet_bc",
     "digits",
+    "families",
     "lenet5",
     "mlp",
     "mobile",
+    "mobilenet_v1",
+    "mobilenet_v2",
     "names",
     "resnet",
+    "resnet18",
     "small",
     "speed94",
+    "vgg",
+    "wide_resnet",
     "zoo",
 ]
-
-_DEPTHS = (8, 14, 20, 32, 44, 56)
-_MODELS: dict[str, Callable[..., Module]] = {
-    "digits": digits,
-    "mlp": mlp,
-    "lenet5": lenet5,
-    "small": small,
-    **{f"resnet{depth}": partial(resnet, depth) for depth in _DEPTHS},
-    "mobile": mobile,
-    "speed94": speed94,
-}
-
-
-def names() -> list[str]:
-    """The names that `create` knows."""
-    return list(_MODELS)
-
-
-def create(
-    name: str,
-    num_classes: int = 10,
-    in_channels: int = 3,
-    image_size: int | tuple[int, int] = 32,
-    generator: Generator | None = None,
-) -> Module:
-    """The network called `name`, for images of one size and one set of classes.
-
-    Args:
-        name: one of `names()`.
-        num_classes: the number of outputs.
-        in_channels: channels of the images.
-        image_size: their height and width, one int if equal.
-        generator: where the initial values come from; None means the default generator.
-
-    Shape:
-        The network maps (N, in_channels, height, width) -> (N, num_classes).
-
-    Raises:
-        ValueError: if there is no such network, or the images are too small for it.
-
-    Example:
-        >>> sum(p.data.size for p in create("resnet20").parameters())
-        269722
-    """
-    if name not in _MODELS:
-        raise ValueError(f"create: there is no model '{name}'; there are {', '.join(_MODELS)}")
-    if num_classes < 1 or in_channels < 1:
-        raise ValueError(f"create: expected positive sizes, got {num_classes=}, {in_channels=}")
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"create: expected image_size to be one or two positive ints, got {image_size}")
-    return _MODELS[name](num_classes, in_channels, size, generator)
