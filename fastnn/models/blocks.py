@@ -15,8 +15,10 @@ def convolution(
     stride: int = 1,
     groups: int = 1,
     generator: Generator | None = None,
+    padding: int | None = None,
+    bias: bool = False,
 ) -> nn.Conv2d:
-    """A convolution before a batch norm: no bias, `kernel_size // 2` points of padding, He initialisation.
+    """A convolution with He initialisation, as it stands before a batch norm: without bias.
 
     The weights are drawn from N(0, 2 / fan_in), fan_in being the number of values that an output is a sum of; the nine
     pixels of a depthwise 3×3 convolution, say. Some codes take fan_out, which is the same wherever a layer keeps the
@@ -29,9 +31,11 @@ def convolution(
         stride: the window's step.
         groups: independent convolutions that the channels are split into.
         generator: where the initial values come from.
+        padding: points added on every side; None is `kernel_size // 2`.
+        bias: whether there is a bias; it starts from 0.
 
     Shape:
-        (N, in_channels, H, W) -> (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉), for odd kernels.
+        (N, in_channels, H, W) -> (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉), for odd kernels with their padding.
 
     Source: He et al., "Delving deep into rectifiers", ICCV 2015, arXiv:1502.01852.
     """
@@ -40,13 +44,37 @@ def convolution(
         out_channels,
         kernel_size,
         stride,
-        kernel_size // 2,
+        kernel_size // 2 if padding is None else padding,
         groups=groups,
-        bias=False,
+        bias=bias,
         generator=generator,
     )
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
     return conv
+
+
+def linear(
+    in_features: int, out_features: int, std: float | None = None, generator: Generator | None = None
+) -> nn.Linear:
+    """A linear layer whose bias starts from 0.
+
+    Args:
+        in_features: length of the input.
+        out_features: length of the output.
+        std: the weights start from N(0, std²); None leaves them as `nn.Linear` draws them.
+        generator: where the initial values come from.
+
+    Shape:
+        (N, in_features) -> (N, out_features)
+    """
+    layer = nn.Linear(in_features, out_features, generator=generator)
+    if std is not None:
+        nn.init.normal_(layer.weight, 0.0, std, generator)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class PadShortcut(nn.Module):

@@ -9,7 +9,7 @@ from .. import nn, ops
 from ..autograd.tensor import Tensor
 from ..nn import functional as F
 from ..random import Generator
-from .blocks import convolution
+from .blocks import convolution, linear
 from .size import remaining
 
 
@@ -153,8 +153,7 @@ class DenseNet(nn.Module):
         parts["norm5"] = nn.BatchNorm2d(channels)
         self.features = nn.Sequential(parts)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(channels, num_classes, generator=generator)
-        nn.init.zeros_(self.classifier.bias)
+        self.classifier = linear(channels, num_classes, generator=generator)
 
     def forward(self, input: Tensor) -> Tensor:
         y: Tensor = self.classifier(self.avgpool(F.relu(self.features(input))).flatten(1))

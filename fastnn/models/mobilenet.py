@@ -8,7 +8,7 @@ from functools import partial
 from .. import nn
 from ..autograd.tensor import Tensor
 from ..random import Generator
-from .blocks import convolution
+from .blocks import convolution, linear
 
 
 def _unit(
@@ -27,10 +27,7 @@ def _unit(
 
 def _classifier(in_features: int, num_classes: int, dropout: float, generator: Generator | None) -> nn.Sequential:
     """Dropout and the output, whose weights start from N(0, 0.01²) and biases from 0, as in torchvision."""
-    linear = nn.Linear(in_features, num_classes, generator=generator)
-    nn.init.normal_(linear.weight, 0.0, 0.01, generator)
-    nn.init.zeros_(linear.bias)
-    return nn.Sequential(nn.Dropout(dropout), linear)
+    return nn.Sequential(nn.Dropout(dropout), linear(in_features, num_classes, 0.01, generator))
 
 
 def _check_width(model: str, width: float) -> None:

@@ -62,7 +62,7 @@ class BasicBlock(nn.Module):
 
 
 class _Stages(nn.Module):
-    """A 3×3 convolution, stages of basic blocks, global average, linear output; all stages but the first halve the image.
+    """A 3×3 convolution, stages of basic blocks, global average, linear output; each stage but the first halves images.
 
     The names of the parts are torchvision's.
     """
@@ -90,7 +90,7 @@ class _Stages(nn.Module):
         self.fc = nn.Linear(before, num_classes, generator=generator)
         if zero_init_residual:
             for module in self.modules():
-                if isinstance(module, BasicBlock):
+                if isinstance(module, BasicBlock) and module.bn2.weight is not None:
                     nn.init.zeros_(module.bn2.weight)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from functools import partial
 from .. import nn
 from ..autograd.tensor import Tensor
 from ..random import Generator
+from .blocks import convolution, linear
 from .size import remaining
 
 _STAGES: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -68,7 +69,8 @@ class VGG(nn.Module):
         channels = in_channels
         for stage in stages:
             for width in stage:
-                features.append(_convolution(channels, width, generator))
+                # batch norm takes a bias out again, but torchvision's weights have one
+                features.append(convolution(channels, width, 3, generator=generator, bias=True))
                 features += [nn.BatchNorm2d(width), nn.ReLU()] if batch_norm else [nn.ReLU()]
                 channels = width
             features.append(nn.MaxPool2d(2))
@@ -76,28 +78,13 @@ class VGG(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         classifier: list[nn.Module] = []
         for width in hidden:
-            classifier += [_linear(channels, width, generator), nn.ReLU(), nn.Dropout(dropout)]
+            classifier += [linear(channels, width, 0.01, generator), nn.ReLU(), nn.Dropout(dropout)]
             channels = width
-        self.classifier = nn.Sequential(*classifier, _linear(channels, num_classes, generator))
+        self.classifier = nn.Sequential(*classifier, linear(channels, num_classes, 0.01, generator))
 
     def forward(self, input: Tensor) -> Tensor:
         y: Tensor = self.classifier(self.avgpool(self.features(input)).flatten(1))
         return y
-
-
-def _convolution(in_channels: int, out_channels: int, generator: Generator | None) -> nn.Conv2d:
-    """With a bias, though batch norm takes it out again: torchvision's weights have one."""
-    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, generator=generator)
-    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
-    nn.init.zeros_(conv.bias)
-    return conv
-
-
-def _linear(in_features: int, out_features: int, generator: Generator | None) -> nn.Linear:
-    layer = nn.Linear(in_features, out_features, generator=generator)
-    nn.init.normal_(layer.weight, 0.0, 0.01, generator)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def vgg(

@@ -9,7 +9,7 @@ from .. import nn
 from ..autograd.tensor import Tensor
 from ..nn import functional as F
 from ..random import Generator
-from .blocks import convolution
+from .blocks import convolution, linear
 
 
 class PreActivationBlock(nn.Module):
@@ -100,8 +100,7 @@ class WideResNet(nn.Module):
         self.layer3 = _stage(32 * width, 64 * width, blocks, 2, dropout, generator)
         self.bn1 = nn.BatchNorm2d(64 * width)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(64 * width, num_classes, generator=generator)
-        nn.init.zeros_(self.fc.bias)
+        self.fc = linear(64 * width, num_classes, generator=generator)
 
     def forward(self, input: Tensor) -> Tensor:
         x = self.layer3(self.layer2(self.layer1(self.conv1(input))))

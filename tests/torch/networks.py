@@ -1,4 +1,4 @@
-"""The networks of `fastnn.models` in PyTorch, written from the papers, with the names of torchvision's where it has them."""
+"""The networks of `fastnn.models` in PyTorch, from the papers; torchvision's names of parts where it has them."""
 
 from __future__ import annotations
 
