@@ -1,11 +1,14 @@
 """The networks: parameter counts, shapes, sizes they refuse, and reproducible beginnings."""
 
+import re
+
 import numpy as np
 import pytest
 
-from fastnn import data, models, nn, optim
+from fastnn import data, diagnose, models, nn, optim
 from fastnn.autograd.tensor import Tensor
 from fastnn.random import Generator
+from tests.process import ROOT
 
 COUNTS = {
     "mlp": (235_146, None),
@@ -110,6 +113,26 @@ def test_parameter_counts_for_a_thousand_classes(name):
     exact, printed = FOR_IMAGENET[name]
     assert count(name, 1000) == exact
     assert rounds_to(exact, printed)
+
+
+def table():
+    """The rows of docs/models.md."""
+    lines = (ROOT / "docs" / "models.md").read_text().splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+
+
+@pytest.mark.usefixtures("blank")
+def test_the_documents_table_is_true():
+    """Names, counts and multiply-adds, and the count that is printed in a paper; the picture is drawn from the same."""
+    found = {row[0].strip("`"): row[1:] for row in table()}
+    assert list(found) == models.names()
+    for name, (parameters, multiply_adds, source, _) in found.items():
+        channels, size = usual(name)
+        # the multiply-adds do not depend on the values; classes are ten
+        seen = diagnose.summary(models.create(name, 10, channels, size), (1, channels, size, size))
+        assert (parameters, multiply_adds) == (f"{seen.parameters:,}", f"{seen.multiply_adds:,}"), name
+        printed = re.findall(r"[\d.]+ M", source)
+        assert printed == [COUNTS[name][1]] * (COUNTS[name][1] is not None), name
 
 
 def test_families():

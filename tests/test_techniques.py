@@ -24,7 +24,7 @@ HEADINGS = [
     "First order", "Second order", "Schedules", "Averaging", "Numerics",
     "Norm penalties", "Stochastic layers", "Noise robustness", "Soft labels", "Early stopping", "Ensembles",
     "Evaluation", "Initialisers", "Diagnosis", "Model summary", "Transfer",
-    "Recipes",
+    "Models", "Recipes",
 ]  # fmt: skip
 """One for each row of the mission's table, sections 1 to 6, and for what trains whole networks."""
 
