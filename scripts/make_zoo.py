@@ -34,7 +34,10 @@ TRAININGS = {
     "digits": Training("digits --epochs 30"),
     "lenet5-mnist": Training("mnist --model lenet5 --epochs 12"),
     "resnet8-cifar10": Training("cifar10 --model resnet8 --epochs 25"),
-    "resnet8-cifar5": Training("cifar10 --model resnet8 --epochs 50 --classes airplane,automobile,cat,deer,frog"),
+    # Without label smoothing, which draws the images of a class together and leaves less for other classes.
+    "resnet8-cifar5": Training(
+        "cifar10 --model resnet8 --epochs 30 --label-smoothing 0 --classes airplane,automobile,cat,deer,frog"
+    ),
     "resnet20-cifar10": Training("cifar10 --model resnet20 --epochs 30", "float16"),
 }
 IN_THE_PACKAGE = ("digits", "lenet5-mnist", "resnet8-cifar10", "resnet8-cifar5")
