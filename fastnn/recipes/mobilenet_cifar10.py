@@ -4,12 +4,12 @@ from .recipe import Recipe
 
 RECIPE = Recipe(
     name="mobilenet-cifar10",
-    title="depthwise-separable network on CIFAR-10",
+    title="MobileNetV1 of half the width on CIFAR-10",
     purpose="Depthwise and pointwise convolutions instead of full ones: few multiplications, few parameters.",
-    source="network: Howard et al., MobileNets, arXiv:1704.04861, cut down for 32×32 pixels; settings of our own",
+    source="network: Howard et al., MobileNets, arXiv:1704.04861, α = 0.5, for 32×32 pixels; settings of our own",
     settings={
         "dataset": "cifar10",
-        "model": "mobile",
+        "model": "mobilenet_v1_050",
         "epochs": 20,
         "batch_size": 128,
         "optimizer": "nesterov",
