@@ -114,10 +114,9 @@ def page(recipe: recipes.Recipe, measured: Sequence[dict[str, Any]]) -> str:
     own = [each for each in measured if each["recipe"] == recipe.name]
     if own:
         lines += ["## Measured", "", *_table(own), ""]
-    settings = recipe.to_dict()["settings"]
     lines += ["## Settings", "", "| setting | value |", "|:---|:---|"]
-    lines += [f"| `{name}` | {_plain(value)} |" for name, value in settings.items()]
-    lines += ["", "`fastnn.train.Config` says what each means."]
+    lines += [f"| `{name}` | {_plain(value)} |" for name, value in recipe.settings.items()]
+    lines += ["", "`fastnn.train.Config` says what each means, and what the others are."]
     return "\n".join(lines) + "\n"
 
 
