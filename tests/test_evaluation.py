@@ -35,6 +35,7 @@ from fastnn.evaluation import (
     learner_bias_variance,
     learning_curve,
     split,
+    wilson_interval,
 )
 from fastnn.train import NetworkLearner
 from tests.learners import SklearnLearner, blobs, columns, rows_of
@@ -153,6 +154,20 @@ def test_no_spread_no_width():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("right", "rows"), [(0, 1), (1, 1), (0, 355), (350, 355), (9123, 10_000)])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_wilsons_interval_is_scipys(right, rows, confidence):
+    found = wilson_interval(right, rows, confidence)
+    expected = stats.binomtest(right, rows).proportion_ci(confidence, "wilson")
+    assert found == pytest.approx((expected.low, expected.high), rel=1e-12, abs=1e-15)
+
+
+def test_wilsons_interval_checks_its_arguments():
+    for bad in ((-1, 5), (6, 5), (0, 0), (1, 5, 0.0), (1, 5, 1.0)):
+        with pytest.raises(ValueError, match="wilson_interval: expected"):
+            wilson_interval(*bad)
+
+
 def test_coverage():
     """1,000 intervals of 90 % for the mean of 100 exponential values: between 86 % and 93 % hold 1.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from typing import NoReturn
+from typing import NoReturn, get_args
 
-__all__ = ["OneLineParser", "add_run_arguments", "count", "names", "positive", "rate", "seed", "seeds"]
+__all__ = ["OneLineParser", "add_prediction_arguments", "count", "names", "newest", "positive", "rate", "seed", "seeds"]
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -22,12 +22,34 @@ class OneLineParser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `eval` and `predict` have in common."""
-    parser.add_argument("folder", metavar="RUN", help="folder of a training run")
-    parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="default: last")
+def add_prediction_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `eval` and `predict` have in common: which networks, how they are put together, on which views."""
+    from ..train.predictor import Combine
+    from ..transforms import VIEWS
+
+    group = parser.add_argument_group("networks and views")
+    group.add_argument("--checkpoint", choices=("last", "best"), default="last", help="default: last")
+    group.add_argument(
+        "--snapshots", type=newest, metavar="N", help="take the newest N snapshots of each run instead, or `all`"
+    )
+    group.add_argument("--average", action="store_true", help="average the weights of all networks into one")
+    group.add_argument(
+        "--combine",
+        choices=get_args(Combine),
+        default="probabilities",
+        help="what of several networks and views is averaged (default: probabilities)",
+    )
+    group.add_argument(
+        "--views", choices=VIEWS, default="none", help="show every image in several ways (default: none)"
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="where the dataset's files are, if they were moved")
     parser.add_argument("--threads", type=count, metavar="N", help="threads of the kernels")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+
+
+def newest(text: str) -> int:
+    """A whole number of at least 1, or "all", which is 0."""
+    return 0 if text == "all" else _whole(text, 1)
 
 
 def count(text: str) -> int:

@@ -18,8 +18,8 @@ __all__ = ["add_arguments", "run"]
 SETTINGS = (
     "model", "epochs", "batch_size", "drop_last", "optimizer", "lr", "momentum", "weight_decay", "bias_lr_factor",
     "decay_norms", "clip_norm", "freeze", "schedule", "warm_up", "lr_start", "lr_end", "augment", "mix", "mix_alpha",
-    "preprocess", "label_smoothing", "averaging", "averaging_decay", "averaging_start", "views", "evaluate_every",
-    "seed", "image_size", "classes", "checkpoint_every", "autocast", "init",
+    "preprocess", "label_smoothing", "averaging", "averaging_decay", "averaging_start", "snapshots", "views",
+    "evaluate_every", "seed", "image_size", "classes", "checkpoint_every", "autocast", "init",
 )  # fmt: skip
 
 
@@ -108,6 +108,7 @@ def _add_evaluation(group: argparse._ArgumentGroup) -> None:
     _choice(group, "--averaging", AVERAGING, ": of the weights")
     group.add_argument("--averaging-decay", type=rate, metavar="D", help="of ema (0.999) and lookahead (0.95)")
     group.add_argument("--averaging-start", type=rate, metavar="SHARE", help="share of the run before it begins")
+    group.add_argument("--snapshots", type=count, metavar="N", help="keep N networks, from a schedule of N cycles")
     _choice(group, "--views", VIEWS, ": further evaluation on several views of each image")
     group.add_argument("--evaluate-every", type=count, metavar="EPOCHS")
     group.add_argument("--checkpoint-every", type=count, metavar="STEPS", help="also write checkpoints within epochs")

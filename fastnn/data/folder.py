@@ -14,7 +14,7 @@ from fastnn.data.dataset import Dataset, Images, Labels
 from fastnn.data.gather import checked_indices, gather_rows
 
 _SMALL_FILE = 8 << 10
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 
 
@@ -185,7 +185,7 @@ def _scan(root: Path) -> tuple[list[str], list[Path], list[int]]:
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         paths += found
         labels += [label] * len(found)
     if not paths:

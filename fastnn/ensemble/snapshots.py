@@ -53,6 +53,7 @@ class Snapshots(Callback):
     Args:
         folder: where to; made if missing.
         cycle: steps in a cycle.
+        steps: of the whole training, the last of which ends a cycle, too, be it shorter; None if it needs no mention.
 
     Attributes:
         names: the files written, oldest first.
@@ -79,15 +80,15 @@ class Snapshots(Callback):
         2
     """
 
-    def __init__(self, folder: str | Path, cycle: int) -> None:
+    def __init__(self, folder: str | Path, cycle: int, steps: int | None = None) -> None:
         if cycle < 1:
             raise ValueError(f"Snapshots: expected cycle >= 1, got {cycle}")
-        self.folder, self.cycle = Path(folder), cycle
+        self.folder, self.cycle, self.steps = Path(folder), cycle, steps
         self.names: list[str] = []
 
     def on_step_end(self, trainer: Trainer, result: StepResult) -> None:
-        if result.step % self.cycle == 0:
-            name = f"snapshot-{result.step // self.cycle:04d}.safetensors"
+        if result.step % self.cycle == 0 or result.step == self.steps:
+            name = f"snapshot-{math.ceil(result.step / self.cycle):04d}.safetensors"
             self.folder.mkdir(parents=True, exist_ok=True)
             save(trainer.model.state_dict(), self.folder / name)
             self.names.append(name)

@@ -7,7 +7,7 @@ SciPy (`scipy`). Results are `fastnn.report.Report`s: data, `to_json` and `plot`
 from .bias_variance import BiasVariance, bias_variance, learner_bias_variance
 from .calibration import Calibration, calibration, fit_temperature
 from .confusion import Confusion, confusion
-from .intervals import Interval, bootstrap_interval
+from .intervals import Interval, bootstrap_interval, wilson_interval
 from .learning_curve import LearningCurve, learning_curve
 from .splits import CrossValidation, Fold, accuracy, cross_validate, k_fold, split
 
@@ -30,4 +30,5 @@ __all__ = [
     "learner_bias_variance",
     "learning_curve",
     "split",
+    "wilson_interval",
 ]

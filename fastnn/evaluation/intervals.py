@@ -1,10 +1,12 @@
-"""How certain a measured figure is: bootstrap confidence intervals."""
+"""How certain a measured figure is: bootstrap confidence intervals, and that of a share without resampling."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy.typing as npt
 
 from ..report import Report
 
-__all__ = ["Interval", "bootstrap_interval"]
+__all__ = ["Interval", "bootstrap_interval", "wilson_interval"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -116,3 +118,40 @@ def bootstrap_interval(
     if np.ptp(drawn) == 0:
         low = high = estimate
     return Interval(estimate, low, high, confidence, float(found.standard_error), drawn)
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """A confidence interval of a share, such as an accuracy, from counts alone.
+
+        (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n),    p = successes / n, z the quantile of the normal
+
+    It stays within [0, 1], also where every trial succeeded or none did.
+
+    Args:
+        successes: how many were right.
+        trials: n, of how many.
+        confidence: of the interval, between 0 and 1.
+
+    Returns:
+        Its ends.
+
+    Raises:
+        ValueError: unless `0 <= successes <= trials`, `trials >= 1` and `0 < confidence < 1`.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
+
+    Example:
+        >>> low, high = wilson_interval(90, 100)
+        >>> round(low, 4), round(high, 4)
+        (0.8256, 0.9448)
+    """
+    if not 0 <= successes <= trials or trials < 1 or not 0 < confidence < 1:
+        raise ValueError(
+            "wilson_interval: expected 0 <= successes <= trials, trials >= 1 and 0 < confidence < 1, "
+            f"got {successes}, {trials} and {confidence}"
+        )
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    p, squared = successes / trials, z * z / trials
+    centre, half = p + squared / 2, z * math.sqrt(p * (1 - p) / trials + squared / (4 * trials))
+    # Rounding must not push the ends past those of an interval that touches 0 or 1.
+    return max((centre - half) / (1 + squared), 0.0), min((centre + half) / (1 + squared), 1.0)

@@ -18,6 +18,7 @@ from .freeze import Freeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ..autograd import Tensor
     from ..data.catalogue import ImageDataset
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "make_averaging", "make_freeze", "make_loaders", "make_model", "make_optimizer", "make_preprocessor",
-    "make_schedule", "parameter_groups", "plain_transform", "test_loader",
+    "make_schedule", "make_snapshots", "parameter_groups", "plain_transform", "test_loader",
 ]  # fmt: skip
 
 _EVAL_BATCH = 500
@@ -162,7 +163,8 @@ def make_schedule(config: Config, optimizer: Optimizer, steps_per_epoch: int) ->
     "onecycle" rises to `lr` in the share `warm_up` of the run and falls to almost nothing, along cosines; "linear"
     does so along lines, "cosine" rises along a line. "triangle" rises along a line from `lr_start` times `lr` and
     falls along one to `lr_end` times `lr`. "step" divides by 10 after a half and three quarters of the run,
-    "exponential" by 100 evenly over the run, "constant" is None.
+    "exponential" by 100 evenly over the run, "constant" is None. "cyclic" falls to almost nothing as often as there
+    are to be snapshots, see `fastnn.ensemble.snapshot_schedule`.
 
     Args:
         config: the run's settings.
@@ -193,7 +195,27 @@ def make_schedule(config: Config, optimizer: Optimizer, steps_per_epoch: int) ->
             return lr_scheduler.MultiStepLR(optimizer, [max(total // 2, 1), max(total * 3 // 4, 1)])
         case "exponential":
             return lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / total))
+        case "cyclic":
+            from ..ensemble.snapshots import snapshot_schedule  # which stands on top of this package
+
+            return snapshot_schedule(optimizer, total, config.snapshots or 1)
     return None
+
+
+def make_snapshots(config: Config, folder: Path, steps_per_epoch: int) -> list[Callback]:
+    """The callback that keeps the network at the end of every cycle, if the run has cycles.
+
+    Args:
+        config: the run's settings.
+        folder: where the snapshots go.
+        steps_per_epoch: steps in an epoch, >= 1.
+    """
+    if config.snapshots is None:
+        return []
+    from ..ensemble.snapshots import Snapshots
+
+    total = steps_of(config.epochs, steps_per_epoch)
+    return [Snapshots(folder, math.ceil(total / config.snapshots), steps=total)]
 
 
 def _triangle(config: Config, total: int) -> Callable[[int], float]:

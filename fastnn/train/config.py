@@ -17,12 +17,12 @@ from .defaults import DATASETS, OPTIMIZERS
 __all__ = ["AVERAGING", "MIXTURES", "PREPROCESSING", "SCHEDULES", "Config", "DataFacts", "steps_of"]
 
 PREPROCESSING = ("standardize", "center", "mean-image", "zca")
-SCHEDULES = ("onecycle", "cosine", "linear", "triangle", "step", "exponential", "constant")
+SCHEDULES = ("onecycle", "cosine", "linear", "triangle", "step", "exponential", "constant", "cyclic")
 AVERAGING = ("none", "ema", "swa", "lookahead")
 MIXTURES = ("none", "mixup", "cutmix")
 _STATISTICS_ROWS = 10_000
 _BELONGING = {
-    "schedule": ("lr_start", "lr_end"),
+    "schedule": ("lr_start", "lr_end", "snapshots"),
     "averaging": ("averaging_decay", "averaging_start"),
     "mix": ("mix_alpha",),
     "model": ("freeze",),
@@ -80,6 +80,7 @@ class Config:
         averaging_decay: of "ema" in a step, by default 0.999, and of "lookahead" in a step at the end of the run, by
             default 0.95; None is the default.
         averaging_start: share of the run before weights join the average; None is 0.75 for "swa", 0 for others.
+        snapshots: keep the network at the end of each of so many cycles of the schedule "cyclic"; None for others.
         views: one of `fastnn.transforms.VIEWS`: how images are shown in a second evaluation at the end of the run.
         evaluate_every: epochs from one evaluation to the next; after the last one there always is one.
         seed: of initial weights, order of the images, augmentation and dropout.
@@ -127,6 +128,7 @@ class Config:
     averaging: str = "none"
     averaging_decay: float | None = None
     averaging_start: float | None = None
+    snapshots: int | None = None
     views: str = "none"
     evaluate_every: int = 1
     seed: int = 0
@@ -158,7 +160,8 @@ class Config:
         """A configuration with the settings of another description for whatever is not chosen.
 
         With another optimiser, learning rate, momentum and weight decay that are not chosen are its defaults; so is
-        what belongs to another schedule, average, mixture or model: its ends, decay, share, frozen parameters.
+        what belongs to another schedule, average, mixture or model: its ends, decay, share, frozen parameters. With
+        `snapshots` the schedule is "cyclic".
 
         Args:
             base: settings; those that it lacks have the defaults of `Config`.
@@ -172,6 +175,8 @@ class Config:
         if unknown:
             raise ValueError(f"Config.create: unknown settings {', '.join(sorted(unknown))}")
         given = {name: value for name, value in chosen.items() if value is not None}
+        if "snapshots" in given:
+            given.setdefault("schedule", "cyclic")
         settings = dict(base)
         optimizer = given.get("optimizer", settings["optimizer"])
         if optimizer != settings["optimizer"] and optimizer in OPTIMIZERS:
@@ -206,7 +211,7 @@ class Config:
             object.__setattr__(self, "epochs", int(self.epochs))
         for name, choices in _CHOICES.items():
             _check_choice(name, getattr(self, name), choices)
-        for name in ("batch_size", "image_size", "checkpoint_every", "evaluate_every"):
+        for name in ("batch_size", "image_size", "checkpoint_every", "evaluate_every", "snapshots"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"expected {name} >= 1, got {value}")
@@ -239,6 +244,10 @@ class Config:
         for name in ("lr_start", "lr_end"):
             if getattr(self, name) is not None and self.schedule != "triangle":
                 raise ValueError(f"only the schedule triangle has {name}, got {name} with {self.schedule}")
+        if (self.schedule == "cyclic") != (self.snapshots is not None):
+            raise ValueError(
+                f"the schedule cyclic and snapshots belong together, got {self.schedule} and snapshots {self.snapshots}"
+            )
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ The folder of a run holds
     preprocessing.safetensors  training statistics, unless they are those in config.json
     metrics.jsonl    a line per epoch
     checkpoints/     `last` and `best`, see `fastnn.train.checkpoint`
+    snapshots/       the networks at the ends of the cycles, with the setting `snapshots`
     curves.png       learning curves
     mistakes.png     test images that the network gets wrong, the surest first
     result.json      the summary that `fastnn train --json` prints
@@ -35,6 +36,7 @@ from .build import (
     make_optimizer,
     make_preprocessor,
     make_schedule,
+    make_snapshots,
     plain_transform,
 )  # fmt: skip
 from .callbacks import LearningRateMonitor, MetricsWriter
@@ -48,11 +50,12 @@ from .progress import Progress
 from .trainer import Trainer
 
 __all__ = [
-    "CHECKPOINTS", "Run", "load_datasets", "load_model", "load_preprocessor", "name_of", "new_folder", "read_config",
+    "CHECKPOINTS", "SNAPSHOTS", "Run", "load_datasets", "load_model", "load_preprocessor", "name_of", "new_folder",
+    "read_config",
 ]  # fmt: skip
 
 CONFIG_FILE, METRICS_FILE, RESULT_FILE, CHECKPOINTS = "config.json", "metrics.jsonl", "result.json", "checkpoints"
-PREPROCESSING_FILE = "preprocessing.safetensors"
+PREPROCESSING_FILE, SNAPSHOTS = "preprocessing.safetensors", "snapshots"
 _RATES_KEPT = 1000
 _FITTED_IMAGES = 5000
 
@@ -175,6 +178,7 @@ class Run:
             make_schedule(config, optimizer, per_epoch),
             [
                 *self._freeze,
+                *make_snapshots(config, self.folder / SNAPSHOTS, per_epoch),
                 *make_averaging(config, per_epoch),
                 rates,
                 MetricsWriter(self.folder / METRICS_FILE),
