@@ -213,15 +213,22 @@ def write_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+    except BaseException as error:
+        with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            raise naming(error, path) from None
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def naming(error: OSError, path: Path) -> OSError:
+    """The error with the file that could not be written: a full disk names none, and a temporary name tells nothing."""
+    return OSError(error.errno, error.strerror, str(path)) if error.errno is not None else error
 
 
 def json_text(value: Any, *, indent: int | None = None, strict: bool = True) -> str:

@@ -2,16 +2,21 @@
 
 Each command is a module with `add_arguments(parser)` and `run(args) -> exit code`; only that of the command given
 is imported, and it imports what it needs when it runs. Errors that a user can cause end in one line on the standard
-error stream and exit code 2, an interruption (Ctrl-C) in one line and exit code 130. With the environment variable
-FASTNN_TRACEBACK=1 they show where they came from.
+error stream and exit code 2, an interruption in one line and exit code 130 (Ctrl-C) or 143 (the signal TERM, as `kill`
+and schedulers send it). With the environment variable FASTNN_TRACEBACK=1 they show where they came from.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import NoReturn
 
 from .parser import OneLineParser
 
@@ -34,9 +39,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name, by default those of the process.
 
     Returns:
-        The exit code: 0, or 1 if a training diverged, 2 for errors of arguments, files and data, 130 after an
+        The exit code: 0, or 1 if a training diverged, 2 for errors of arguments, files and data, 130 or 143 after an
         interruption.
     """
+    with _terminable():
+        return _run(argv)
+
+
+class Terminated(KeyboardInterrupt):
+    """The signal TERM, which ends a command as Ctrl-C does: files whole, threads stopped, one line."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Have the signal TERM raise `Terminated`, where that is ours to say: in the main thread, with no other handler."""
+
+    def handle(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """What `main` does, with the handler of signals in place."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in arguments if not word.startswith("-")), None)
     try:
@@ -46,11 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 2
+    except Terminated as error:
+        return _fail(command, error, 143)
     except KeyboardInterrupt as error:
         return _fail(command, error, 130)
     except BrokenPipeError:
-        # Whoever read our output has gone; Python's own flush at exit must not complain about that again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 1
     except ArithmeticError as error:
         return _fail(command, error, 1)
@@ -86,11 +120,22 @@ def _fail(command: str | None, error: BaseException, code: int) -> int:
         traceback.print_exception(error)
     name = f"fastnn {command}" if command in COMMANDS else "fastnn"
     if isinstance(error, KeyboardInterrupt):
-        text = "interrupted" + (f"; {error}" if str(error) else "")
+        word = "terminated" if isinstance(error, Terminated) else "interrupted"
+        text = word + (f"; {error}" if str(error) else "")
     else:
         text = f"error: {one_line(error)}"
-    print(f"{name}: {text}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
+    with contextlib.suppress(OSError):
+        print(f"{name}: {text}", file=sys.stderr)
     return code
+
+
+def _discard_output() -> None:
+    """Whoever read our output has gone, or its disk is full: Python's own flush at exit must not complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def one_line(error: BaseException) -> str:

@@ -141,14 +141,20 @@ def _train(training: Run, args: argparse.Namespace) -> dict[str, Any]:
         print(_description(training), flush=True)
     try:
         result = training.fit(quiet=args.quiet)
-    except KeyboardInterrupt:
-        how = f"fastnn train --resume {training.folder}"
-        if args.seeds is not None:
-            how = f"the same command and --out {args.out}"
-        raise KeyboardInterrupt(f"go on with: {how}") from None
+    except KeyboardInterrupt as error:
+        raise type(error)(_how_to_go_on(training, args)) from None
+    except OSError as error:
+        reason = f"{error.strerror or error}; {_how_to_go_on(training, args)}"
+        raise OSError(error.errno, reason, error.filename) from None
     if not (args.quiet and args.json):
         print(_summary(training, result), flush=True)
     return result
+
+
+def _how_to_go_on(training: Run, args: argparse.Namespace) -> str:
+    if args.seeds is not None:
+        return f"go on with: the same command and --out {args.out}"
+    return f"go on with: fastnn train --resume {training.folder}"
 
 
 def _of_seeds(args: argparse.Namespace) -> dict[str, Any]:

@@ -5,7 +5,8 @@ A checkpoint is a folder of these files:
     model.safetensors       parameters and buffers under their own names, readable by any safetensors reader
     optimizer.safetensors   state and hyperparameters of the optimiser
     callbacks.safetensors   what callbacks keep beside JSON values, such as averaged weights; only if they do
-    training.json           counters, schedule, generators, loader, callbacks, history, configuration, versions
+    training.json           counters, schedule, generators, loader, callbacks, history, configuration, versions, and the
+                            checksum of all that
 
 The first two depend on the training alone, never on clocks, so equal trainings give equal bytes. A folder is
 written under a temporary name, flushed to the disk and renamed; then the symbolic links `best` and `last` are
@@ -14,6 +15,7 @@ replaced, each in one step. Whenever the process is killed, both links lead to w
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import secrets
@@ -26,9 +28,9 @@ import numpy as np
 
 from .. import cpu
 from .._version import __version__
-from ..serialization import load, save
+from ..serialization import load, naming, save
 from .callbacks import Callback, StepResult, check_mode, improved, monitored
-from .files import read_json, write_json
+from .files import json_text, read_json, write_json
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -67,11 +69,14 @@ def write_checkpoint(root: str | Path, name: str, state: Mapping[str, Any], link
         if state.get("callbacks"):
             save(state["callbacks"], part / CALLBACKS_FILE)
         rest = {key: value for key, value in state.items() if key not in ("model", "optimizer", "callbacks")}
-        write_json(part / TRAINING_FILE, rest, strict=False)
+        rest["files"] = sorted(path.name for path in part.iterdir())
+        write_json(part / TRAINING_FILE, {**rest, "sha256": _checksum(rest)}, strict=False)
         part.replace(folder)
         _flush(root)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise naming(error, folder) from None
         raise
     for link in links:
         _point(root / link, folder.name)
@@ -96,12 +101,25 @@ def read_checkpoint(folder: str | Path, *, optimizer: bool = True) -> dict[str, 
     # The link is followed once, so that all files come from one checkpoint while a training goes on.
     folder = Path(folder).resolve()
     state = read_json(folder / TRAINING_FILE)
+    # Both are missing in checkpoints of earlier versions.
+    checksum, files = state.pop("sha256", None), state.get("files", ())
+    if checksum is not None and checksum != _checksum(state):
+        raise ValueError(f"{folder / TRAINING_FILE} is damaged: its checksum does not match")
+    for name in files:
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"the checkpoint {folder} lacks {name}")
+    state.pop("files", None)
     state["model"] = load(folder / MODEL_FILE)
     if optimizer:
         state["optimizer"] = load(folder / OPTIMIZER_FILE)
         if (folder / CALLBACKS_FILE).exists():
             state["callbacks"] = load(folder / CALLBACKS_FILE)
     return state
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    """Over the values as JSON has them, so that what is read back has that of what was written."""
+    return hashlib.sha256(json_text(values, strict=False).encode()).hexdigest()
 
 
 def remove_unlinked(root: Path) -> None:

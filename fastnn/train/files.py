@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..serialization import json_text, write_file
+from ..serialization import json_text, naming, write_file
 
 __all__ = ["append_line", "json_text", "read_json", "write_file", "write_json", "write_lines"]
 
@@ -28,14 +29,22 @@ def write_lines(path: Path, values: Iterable[Any]) -> None:
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Add one line of JSON to the file, by a single write that is on the disk when this returns."""
+    """Add one line of JSON to the file, by a single write that is on the disk when this returns.
+
+    Raises:
+        OSError: if it cannot be written; the file is then as it was.
+    """
     line = (json_text(value) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        written = os.write(descriptor, line)
-        if written != len(line):
-            raise OSError(f"{path}: only {written} of {len(line)} bytes could be written")
-        os.fsync(descriptor)
+        size = os.fstat(descriptor).st_size
+        try:
+            if os.write(descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
+        except OSError as error:
+            os.ftruncate(descriptor, size)
+            raise naming(error, path) from None
     finally:
         os.close(descriptor)
 

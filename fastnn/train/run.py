@@ -127,8 +127,11 @@ class Run:
             raise ValueError(f"the data are not those that the run {folder} was started with")
         run.trainer = run._make_trainer()
         last = run.folder / CHECKPOINTS / "last"
-        if last.exists():
-            run.trainer.load_state_dict(read_checkpoint(last))
+        if last.is_symlink() or last.exists():
+            state = read_checkpoint(last)
+            if Config.from_dict(state["config"]) != config:
+                raise ValueError(f"{run.folder / CONFIG_FILE} is damaged: its settings are not those of {last}")
+            run.trainer.load_state_dict(state)
         else:
             run._fit_model()
         return run
@@ -273,9 +276,16 @@ def load_datasets(config: Config, data_dir: str | None = None) -> tuple[ImageDat
     Args:
         config: the settings.
         data_dir: where the data are, if not where the configuration says.
+
+    Raises:
+        FileNotFoundError: if they are not there.
+        ValueError: if they are damaged.
     """
     size = config.image_size if config.dataset == "folder" else None
-    train, test = load(config.dataset, data_dir or config.data_dir, size)
+    try:
+        train, test = load(config.dataset, data_dir or config.data_dir, size)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; --data-dir (data_dir in Python) says where the data are") from None
     if config.classes is None:
         return train, test
     return ClassSubset(train, config.classes), ClassSubset(test, config.classes)
@@ -349,7 +359,7 @@ def load_model(folder: str | Path, checkpoint: str = "last") -> tuple[Module, Co
     """
     config, facts = read_config(folder)
     path = Path(folder) / CHECKPOINTS / checkpoint
-    if not path.exists():
+    if not (path.is_symlink() or path.exists()):
         raise FileNotFoundError(f"{folder} has no checkpoint {checkpoint!r} yet")
     model = make_model(config, facts)
     model.load_state_dict(read_checkpoint(path, optimizer=False)["model"])
