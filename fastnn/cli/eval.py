@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..train.metrics import Metric
 from .parser import add_prediction_arguments
 
 if TYPE_CHECKING:
@@ -98,11 +99,8 @@ def _judge(
     return found.probabilities, [_figures(each, labels) for each in (*found.members, found.probabilities)]
 
 
-class _Outputs:
-    """A metric that keeps the outputs."""
-
-    def __init__(self) -> None:
-        self.reset()
+class _Outputs(Metric):
+    """Keeps the outputs, and remembers them as long as an evaluation lasts."""
 
     def reset(self) -> None:
         self.parts: list[npt.NDArray[Any]] = []
