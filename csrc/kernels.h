@@ -8,7 +8,8 @@
 #define FNN_TABLE(type)                                                         \
     int lanes;          /* reals in a vector */                                 \
     int gemm_tile_rows; /* the matrix-product tile: rows x (vectors * lanes) */ \
-    int gemm_tile_vectors;
+    int gemm_tile_vectors;                                                      \
+    int gemm_tall_rows; /* of a tile one vector wide */
 
 #define real float
 typedef struct {

@@ -50,11 +50,21 @@ typedef struct {
 #define FNN_WINO_GRAD_TILES 48
 
 /* The steps, in elements, of a matrix-product tile whose inner dimension is `runs` runs of k: run q of A starts at
- * a + q * a_run, of B at b + q * b_run. A plain product has one run; a convolution has one for each filter row. */
+ * a + q / taps * a_run + q % taps * a_tap, of B at b + q * b_run. A plain product has one run; a convolution has one
+ * for each filter row or, where a row's taps do not touch each other, for each of the row's `taps`. */
 typedef struct {
     int64_t k, runs;
     int64_t a_step, a_run, b_step, b_run, c_step;
+    int64_t taps, a_tap; /* taps 0 stands for 1 */
 } fnn_tile;
+
+/* The steps, in elements, of a depthwise convolution over outputs that all see the same rows x cols taps: from tap to
+ * tap of the input and of the filters, and from output to output. */
+typedef struct {
+    int64_t channels, rows, cols;
+    int64_t in_row, in_tap, w_row, w_tap;
+    int64_t in_step, in_next, out_step, out_next; /* to the next output of a row, and of a column */
+} fnn_depthwise;
 
 /* Memory that a later stage of a task will touch, fetched by an earlier one `step` cache lines at a time. */
 typedef struct {

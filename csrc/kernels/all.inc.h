@@ -45,6 +45,7 @@ const FNN_TABLE_TYPE(FNN_SUFFIX) FNN_TABLE_NAME(FNN_SUFFIX, FNN_ISA) = {
     .lanes = VL,
     .gemm_tile_rows = GEMM_ROWS,
     .gemm_tile_vectors = GEMM_VECTORS,
+    .gemm_tall_rows = GEMM_TALL_ROWS,
 #define FNN_KERNEL(name, params) .name = KERNEL(name),
 #include "../kernels.def"
 #undef FNN_KERNEL

@@ -1,79 +1,134 @@
 /* conv.inc.h - depthwise convolution: every channel has a filter of its own, so vectors run over channels and there
  * is nothing to broadcast. (Dense convolutions are matrix products: gemm.inc.h.) */
 
-/* y[x][c] = bias[c] + sum_t in[x * step + offset[t] + c] * w[t][c] for `pixels` pixels of one row; c < channels. */
-static void KERNEL(conv_depthwise_row)(int64_t pixels, int64_t channels, int64_t taps, const int64_t *offset,
-                                       const real *in, int64_t step, const real *w, int64_t w_step, const real *bias,
-                                       real *y, int64_t y_step)
+#define DEPTHWISE_PIXELS 8 /* outputs that share a filter's vector: enough sums to hide a multiplication's latency */
+
+/* Of one vector of channels, `pixels` neighbours in a row of outputs. */
+ALWAYS_INLINE void depthwise_sums(const int pixels, const int whole, int64_t n, const fnn_depthwise *d, const real *in,
+                                  const real *w, vr start, real *y)
 {
-    for (int64_t c = 0; c < channels; c += VL) {
-        int64_t n = channels - c < VL ? channels - c : VL;
-        vr start = bias ? v_load_n(bias + c, n) : v_zero();
-        int64_t x = 0;
-        if (n == VL)
-            for (; x + 4 <= pixels; x += 4) {
-                const real *p = in + x * step + c;
-                vr s0 = start, s1 = start, s2 = start, s3 = start;
-                for (int64_t t = 0; t < taps; t++) {
-                    vr wt = v_load(w + t * w_step + c);
-                    const real *q = p + offset[t];
-                    s0 = v_fma(v_load(q), wt, s0);
-                    s1 = v_fma(v_load(q + step), wt, s1);
-                    s2 = v_fma(v_load(q + 2 * step), wt, s2);
-                    s3 = v_fma(v_load(q + 3 * step), wt, s3);
-                }
-                real *to = y + x * y_step + c;
-                v_store(to, s0);
-                v_store(to + y_step, s1);
-                v_store(to + 2 * y_step, s2);
-                v_store(to + 3 * y_step, s3);
-            }
-        for (; x < pixels; x++) {
-            const real *p = in + x * step + c;
-            vr sum = start;
-            for (int64_t t = 0; t < taps; t++)
-                sum = v_fma(v_load_n(p + offset[t], n), v_load_n(w + t * w_step + c, n), sum);
-            v_store_n(y + x * y_step + c, sum, n);
+    vr sum[DEPTHWISE_PIXELS];
+#pragma GCC unroll 8
+    for (int i = 0; i < pixels; i++)
+        sum[i] = start;
+    for (int64_t r = 0; r < d->rows; r++)
+        for (int64_t q = 0; q < d->cols; q++) {
+            const real *p = in + r * d->in_row + q * d->in_tap, *wp = w + r * d->w_row + q * d->w_tap;
+            vr wt = whole ? v_load(wp) : v_load_n(wp, n);
+#pragma GCC unroll 8
+            for (int i = 0; i < pixels; i++, p += d->in_step)
+                sum[i] = v_fma(whole ? v_load(p) : v_load_n(p, n), wt, sum[i]);
         }
+#pragma GCC unroll 8
+    for (int i = 0; i < pixels; i++, y += d->out_step)
+        if (whole)
+            v_store(y, sum[i]);
+        else
+            v_store_n(y, sum[i], n);
+}
+
+#define DEPTHWISE_CASE(pixels)                                                                          \
+    case pixels:                                                                                        \
+        for (; c + VL <= d->channels; c += VL)                                                          \
+            depthwise_sums(pixels, 1, VL, d, in + c, w + c, bias ? v_load(bias + c) : v_zero(), y + c); \
+        break;
+
+/* y[x][c] = bias[c] + sum over the taps (r, q) of in[x * in_step + r * in_row + q * in_tap + c] * w[r * w_row +
+ * q * w_tap + c], x < pixels. */
+static void KERNEL(conv_depthwise_row)(const fnn_depthwise *d, int64_t pixels, const real *in, const real *w,
+                                       const real *bias, real *y)
+{
+    int64_t blocks = (pixels + DEPTHWISE_PIXELS - 1) / DEPTHWISE_PIXELS;
+    for (int64_t i = 0; i < blocks; i++) {
+        int64_t c = 0, count = pixels * (i + 1) / blocks - pixels * i / blocks;
+        switch (count) {
+            DEPTHWISE_CASE(1)
+            DEPTHWISE_CASE(2)
+            DEPTHWISE_CASE(3)
+            DEPTHWISE_CASE(4)
+            DEPTHWISE_CASE(5)
+            DEPTHWISE_CASE(6)
+            DEPTHWISE_CASE(7)
+            DEPTHWISE_CASE(8)
+        }
+        int64_t rest = d->channels - c;
+        for (int64_t x = 0; x < count && rest; x++)
+            depthwise_sums(1, 0, rest, d, in + x * d->in_step + c, w + c, bias ? v_load_n(bias + c, rest) : v_zero(),
+                           y + x * d->out_step + c);
+        in += count * d->in_step;
+        y += count * d->out_step;
     }
 }
 
-/* dw[t][c] += sum over `pixels` of in[x * step + offset[t] + c] * dy[x][c] */
-static void KERNEL(conv_depthwise_row_w)(int64_t pixels, int64_t channels, int64_t taps, const int64_t *offset,
-                                         const real *in, int64_t step, const real *dy, int64_t dy_step, real *dw,
-                                         int64_t dw_step)
+/* rows x cols taps of one vector of channels, summed over all outputs. */
+ALWAYS_INLINE void depthwise_grad(const int rows, const int cols, const int whole, int64_t n, const fnn_depthwise *d,
+                                  int64_t height, int64_t pixels, const real *in, const real *dy, real *dw)
 {
-    for (int64_t c = 0; c < channels; c += VL) {
-        int64_t n = channels - c < VL ? channels - c : VL, t = 0;
-        for (; t + 3 <= taps; t += 3) {
-            const real *p0 = in + offset[t] + c, *p1 = in + offset[t + 1] + c, *p2 = in + offset[t + 2] + c;
-            vr s0 = v_zero(), s1 = v_zero(), s2 = v_zero();
-            if (n == VL)
-                for (int64_t x = 0; x < pixels; x++) {
-                    vr g = v_load(dy + x * dy_step + c);
-                    s0 = v_fma(v_load(p0 + x * step), g, s0);
-                    s1 = v_fma(v_load(p1 + x * step), g, s1);
-                    s2 = v_fma(v_load(p2 + x * step), g, s2);
+    vr sum[9];
+#pragma GCC unroll 9
+    for (int t = 0; t < rows * cols; t++)
+        sum[t] = v_zero();
+    for (int64_t y = 0; y < height; y++) {
+        const real *p = in + y * d->in_next, *g = dy + y * d->out_next;
+        for (int64_t x = 0; x < pixels; x++, p += d->in_step, g += d->out_step) {
+            vr gx = whole ? v_load(g) : v_load_n(g, n);
+#pragma GCC unroll 3
+            for (int r = 0; r < rows; r++)
+#pragma GCC unroll 3
+                for (int q = 0; q < cols; q++) {
+                    const real *tap = p + r * d->in_row + q * d->in_tap;
+                    sum[r * cols + q] = v_fma(whole ? v_load(tap) : v_load_n(tap, n), gx, sum[r * cols + q]);
                 }
-            else
-                for (int64_t x = 0; x < pixels; x++) {
-                    vr g = v_load_n(dy + x * dy_step + c, n);
-                    s0 = v_fma(v_load_n(p0 + x * step, n), g, s0);
-                    s1 = v_fma(v_load_n(p1 + x * step, n), g, s1);
-                    s2 = v_fma(v_load_n(p2 + x * step, n), g, s2);
-                }
-            real *to = dw + t * dw_step + c;
-            v_store_n(to, v_load_n(to, n) + s0, n);
-            v_store_n(to + dw_step, v_load_n(to + dw_step, n) + s1, n);
-            v_store_n(to + 2 * dw_step, v_load_n(to + 2 * dw_step, n) + s2, n);
-        }
-        for (; t < taps; t++) {
-            vr sum = v_zero();
-            for (int64_t x = 0; x < pixels; x++)
-                sum = v_fma(v_load_n(in + x * step + offset[t] + c, n), v_load_n(dy + x * dy_step + c, n), sum);
-            v_store_n(dw + t * dw_step + c, v_load_n(dw + t * dw_step + c, n) + sum, n);
         }
     }
+#pragma GCC unroll 3
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 3
+        for (int q = 0; q < cols; q++) {
+            real *to = dw + r * d->w_row + q * d->w_tap;
+            if (whole)
+                v_store(to, v_load(to) + sum[r * cols + q]);
+            else
+                v_store_n(to, v_load_n(to, n) + sum[r * cols + q], n);
+        }
+}
+
+#define DEPTHWISE_GRAD_CASE(rows, cols)                                                   \
+    case rows * 4 + cols:                                                                 \
+        for (; c + VL <= d->channels; c += VL)                                            \
+            depthwise_grad(rows, cols, 1, VL, d, height, pixels, in + c, dy + c, dw + c); \
+        break;
+
+static void depthwise_grad_taps(const fnn_depthwise *d, int64_t rows, int64_t cols, int64_t height, int64_t pixels,
+                                const real *in, const real *dy, real *dw)
+{
+    int64_t c = 0;
+    switch (rows * 4 + cols) {
+        DEPTHWISE_GRAD_CASE(1, 1)
+        DEPTHWISE_GRAD_CASE(1, 2)
+        DEPTHWISE_GRAD_CASE(1, 3)
+        DEPTHWISE_GRAD_CASE(2, 1)
+        DEPTHWISE_GRAD_CASE(2, 2)
+        DEPTHWISE_GRAD_CASE(2, 3)
+        DEPTHWISE_GRAD_CASE(3, 1)
+        DEPTHWISE_GRAD_CASE(3, 2)
+        DEPTHWISE_GRAD_CASE(3, 3)
+    }
+    for (int64_t r = 0; r < rows && c < d->channels; r++)
+        for (int64_t q = 0; q < cols; q++)
+            depthwise_grad(1, 1, 0, d->channels - c, d, height, pixels, in + r * d->in_row + q * d->in_tap + c, dy + c,
+                           dw + r * d->w_row + q * d->w_tap + c);
+}
+
+/* dw[r * w_row + q * w_tap + c] += sum of in[y * in_next + x * in_step + r * in_row + q * in_tap + c] *
+ * dy[y * out_next + x * out_step + c], y < height, x < pixels: nine taps at a time. */
+static void KERNEL(conv_depthwise_grad)(const fnn_depthwise *d, int64_t height, int64_t pixels, const real *in,
+                                        const real *dy, real *dw)
+{
+    for (int64_t r = 0; r < d->rows; r += 3)
+        for (int64_t q = 0; q < d->cols; q += 3)
+            depthwise_grad_taps(d, d->rows - r < 3 ? d->rows - r : 3, d->cols - q < 3 ? d->cols - q : 3, height, pixels,
+                                in + r * d->in_row + q * d->in_tap, dy, dw + r * d->w_row + q * d->w_tap);
 }
 
 /* ---- planar rows: see ops/conv_planar.inc.h ---- */

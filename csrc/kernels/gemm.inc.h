@@ -1,6 +1,7 @@
 /* gemm.inc.h - the matrix-product micro-kernels.
  *
- *   C[i, j] (+)= sum_p A[i, p] * B[p, j] (+ bias[j])     i < rows <= GEMM_ROWS, j < cols <= GEMM_VECTORS * VL
+ *   C[i, j] (+)= sum_p A[i, p] * B[p, j] (+ bias[j])     i < rows <= GEMM_ROWS, j < cols <= GEMM_VECTORS * VL,
+ *                                                      or rows <= GEMM_TALL_ROWS, cols <= VL
  *
  * One tile of C stays in registers while a column of A is broadcast against a row of B. A is read where it lies, in
  * one of two forms: rows contiguous in p (a row-major matrix, the pixels of a channels-last image) or columns
@@ -11,7 +12,7 @@
 /* Three rows share a pointer, so that a row-major A of any row stride needs few enough registers:
  * [p], [p + step] and [p + 2 step] are all plain x86 and Arm addresses. */
 #define GEMM_SHARE 3
-#define GEMM_SUMS (GEMM_ROWS * GEMM_VECTORS) /* accumulators; a tile one vector wide may have that many rows */
+#define GEMM_SUMS (GEMM_ROWS * GEMM_VECTORS) /* accumulators */
 
 /* `far`: C may lie in distant memory, its lines are fetched while the products are formed. `fetch`: so is one line from
  * `next` on with every step of the inner dimension. */
@@ -30,8 +31,13 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
                 __builtin_prefetch(c + i * t->c_step + j * VL, 1);
         }
 
-    for (int64_t run = 0; run < t->runs; run++) {
-        const real *ar = a + run * t->a_run, *br = b + run * t->b_run;
+    for (int64_t run = 0, tap = 0; run < t->runs; run++) {
+        const real *ar = a + tap * t->a_tap, *br = b;
+        b += t->b_run;
+        if (++tap >= t->taps) {
+            tap = 0;
+            a += t->a_run;
+        }
         const real *row[(GEMM_SUMS + GEMM_SHARE - 1) / GEMM_SHARE];
 #pragma GCC unroll 8
         for (int i = 0; i < (rows + GEMM_SHARE - 1) / GEMM_SHARE; i++)
@@ -85,6 +91,11 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
             gemm_block(r, 1, by_columns, 1, t, a, b, bias, c, cols, accumulate, 0, NULL);            \
         break;
 
+#define GEMM_TALL_CASE(r)                                                             \
+    case r:                                                                           \
+        gemm_block(r, 1, by_columns, 1, t, a, b, bias, c, cols, accumulate, 0, NULL); \
+        break;
+
 ALWAYS_INLINE void gemm_any_rows(const int by_columns, const fnn_tile *t, const real *a, const real *b,
                                  const real *bias, real *c, int rows, int cols, int accumulate)
 {
@@ -102,6 +113,12 @@ ALWAYS_INLINE void gemm_any_rows(const int by_columns, const fnn_tile *t, const 
         GEMM_CASE(10)
         GEMM_CASE(11)
         GEMM_CASE(12)
+#endif
+#if GEMM_TALL_ROWS > 12 /* one vector wide */
+        GEMM_TALL_CASE(13)
+        GEMM_TALL_CASE(14)
+        GEMM_TALL_CASE(15)
+        GEMM_TALL_CASE(16)
 #endif
     }
 }

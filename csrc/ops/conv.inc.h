@@ -17,28 +17,48 @@ static double conv_flops(const fnn_conv_shape *s)
            (double)conv_taps(s);
 }
 
-/* Of one axis: which taps reach the input positions phase, phase + stride, ..., and where they read dy. */
+/* Of one axis: which taps reach the input positions phase, phase + stride, ..., and where they read dy. Taps are
+ * first_tap + j * tap_step, j < taps; position phase + stride * i reads dy at i - pad + (taps - 1 - j) * dilation. */
 typedef struct {
-    int64_t first_tap, taps, pad, count; /* count: input positions of the phase */
+    int64_t first_tap, tap_step, taps, dilation, pad, count; /* count: input positions of the phase */
 } conv_phase;
 
 static conv_phase conv_phase_of(const fnn_conv_shape *s, int axis, int64_t phase)
 {
-    conv_phase p;
-    int64_t stride = s->stride[axis];
-    p.first_tap = (phase + s->pad[axis]) % stride;
-    p.taps = s->kernel[axis] > p.first_tap ? ceil_div(s->kernel[axis] - p.first_tap, stride) : 0;
-    /* position phase + stride * i reads dy at i + (phase + pad - first_tap) / stride - tap */
-    p.pad = p.taps - 1 - (phase + s->pad[axis] - p.first_tap) / stride;
+    int64_t stride = s->stride[axis], dilation = s->dilation[axis], common = stride, rest = dilation;
+    while (rest) { /* the greatest common divisor */
+        int64_t next = common % rest;
+        common = rest;
+        rest = next;
+    }
+    conv_phase p = {.tap_step = stride / common, .dilation = dilation / common};
+    while (p.first_tap < p.tap_step && (phase + s->pad[axis] - p.first_tap * dilation) % stride != 0)
+        p.first_tap++;
+    if (p.first_tap < min_int(p.tap_step, s->kernel[axis]))
+        p.taps = ceil_div(s->kernel[axis] - p.first_tap, p.tap_step);
+    /* a multiple of the stride, if there are taps */
+    p.pad = (p.taps - 1) * p.dilation - (phase + s->pad[axis] - p.first_tap * dilation) / stride;
     p.count = s->in[axis] > phase ? ceil_div(s->in[axis] - phase, stride) : 0;
     return p;
 }
 
 #include "conv_depthwise.inc.h"
 #include "conv_direct.inc.h"
+#include "conv_direct_weight.inc.h"
 #include "conv_im2col.inc.h"
 #include "conv_planar.inc.h"
 #include "conv_winograd.inc.h"
+#include "conv_winograd_weight.inc.h"
+
+static bool conv_is_plane(const fnn_conv_shape *s)
+{
+    return s->in[0] == 1 && s->kernel[0] == 1 && s->pad[0] == 0 && s->stride[0] == 1;
+}
+
+static bool conv_is_depthwise(const fnn_conv_shape *s)
+{
+    return conv_is_plane(s) && s->groups > 1 && s->groups == s->c && s->k == s->c;
+}
 
 typedef enum { CONV_POINTWISE, CONV_DEPTHWISE, CONV_DIRECT, CONV_PLANAR, CONV_WINOGRAD, CONV_IM2COL } conv_algorithm;
 
@@ -46,26 +66,25 @@ typedef enum { CONV_POINTWISE, CONV_DEPTHWISE, CONV_DIRECT, CONV_PLANAR, CONV_WI
  * the data gradient. */
 static conv_algorithm conv_select(const fnn_conv_shape *s, int forced, int64_t outputs)
 {
-    bool plane = s->in[0] == 1 && s->kernel[0] == 1 && s->pad[0] == 0 && s->stride[0] == 1;
-    bool dense = s->dilation[1] == 1 && s->dilation[2] == 1;
+    bool plane = conv_is_plane(s), dense = s->dilation[1] == 1 && s->dilation[2] == 1;
     bool unit = s->stride[0] == 1 && s->stride[1] == 1 && s->stride[2] == 1;
     bool padded = s->pad[0] || s->pad[1] || s->pad[2];
     if (forced == FNN_CONV_IM2COL)
         return CONV_IM2COL;
-    if (s->groups > 1)
-        return plane && dense && s->groups == s->c && s->k == s->c ? CONV_DEPTHWISE : CONV_IM2COL;
-    if (conv_taps(s) == 1 && unit && !padded && forced != FNN_CONV_DIRECT)
+    if (conv_is_depthwise(s))
+        return CONV_DEPTHWISE;
+    if (conv_taps(s) == 1 && unit && !padded && s->groups == 1 && forced != FNN_CONV_DIRECT)
         return CONV_POINTWISE;
-    if (!plane || !dense)
+    if (!plane)
         return CONV_IM2COL;
-    bool tiles = s->kernel[1] == 3 && s->kernel[2] == 3 && unit && s->pad[1] <= 2 && s->pad[2] <= 2;
-    if (forced == FNN_CONV_DIRECT)
+    if (!dense || forced == FNN_CONV_DIRECT)
         return CONV_DIRECT;
-    if (unit && forced != FNN_CONV_WINOGRAD && outputs <= min_int(FNN_PLANAR_CHANNELS, K->lanes / 2))
+    bool tiles = s->kernel[1] == 3 && s->kernel[2] == 3 && unit && s->pad[1] <= 2 && s->pad[2] <= 2;
+    if (unit && s->groups == 1 && forced != FNN_CONV_WINOGRAD && outputs <= min_int(FNN_PLANAR_CHANNELS, K->lanes / 2))
         return CONV_PLANAR;
     if (!tiles)
         return CONV_DIRECT;
-    bool pays = sizeof(real) == sizeof(float) && min_int(s->c, s->k) >= 16;
+    bool pays = sizeof(real) == sizeof(float) && min_int(s->c, s->k) / s->groups >= 16;
     return pays || forced == FNN_CONV_WINOGRAD ? CONV_WINOGRAD : CONV_DIRECT;
 }
 
@@ -181,8 +200,12 @@ static int conv_run(const fnn_conv_shape *s, conv_algorithm algorithm, const rea
     }
 }
 
+#include "conv_merged.inc.h"
+
 int DRIVER(conv_prepare)(const fnn_conv_shape *s, int algorithm, const real *w, real *prepared, int64_t *reals)
 {
+    if (conv_merge_count(s, algorithm) > 1)
+        return conv_merged_prepare(s, algorithm, w, prepared, reals);
     bool nothing = s->n * conv_out_pixels(s) * s->k == 0 || conv_in_bf16(s, algorithm);
     conv_algorithm chosen = conv_select_fwd(s, algorithm);
     *reals = nothing ? 0 : conv_prepared(s, chosen);
@@ -194,6 +217,8 @@ int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, cons
 {
     if (s->n * conv_out_pixels(s) * s->k == 0)
         return FNN_OK;
+    if (conv_merge_count(s, algorithm) > 1)
+        return conv_merged_fwd(s, algorithm, x, w, prepared, e, y);
     conv_algorithm chosen = conv_select_fwd(s, algorithm);
     epilogue typed = epilogue_of(e);
     if (conv_in_bf16(s, algorithm))
@@ -214,6 +239,8 @@ int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, c
 {
     if (s->n * conv_in_pixels(s) * s->c == 0)
         return FNN_OK;
+    if (conv_merge_count(s, algorithm) > 1)
+        return conv_merged_bwd_x(s, algorithm, dy, w, dx);
     if (conv_in_bf16(s, algorithm))
         return conv_bf16_bwd_x(s, dy, w, dx);
     switch (conv_select(s, algorithm, s->c)) {
@@ -241,6 +268,8 @@ int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, c
         memset(dw, 0, sizeof(real) * (size_t)weights);
         return FNN_OK;
     }
+    if (conv_merge_count(s, algorithm) > 1)
+        return conv_merged_bwd_w(s, algorithm, dy, x, dw);
     if (conv_in_bf16(s, algorithm))
         return conv_bf16_bwd_w(s, dy, x, dw);
     switch (conv_select(s, algorithm, s->k)) {

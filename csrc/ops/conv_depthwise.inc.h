@@ -1,104 +1,129 @@
-/* conv_depthwise.inc.h - 2-D convolution with one filter per channel, without dilation.
+/* conv_depthwise.inc.h - 2-D convolution with one filter per channel.
  *
- * Weights are reordered to (taps, c). A task is one image: its rows are copied with zeros around them, then every
- * output row is one kernel call. The data gradient runs the same kernel over dy, once for each phase of the stride
- * (see conv_phase); the weight gradient sums images in fixed chunks. */
+ * Weights are reordered to (taps, c). Nothing is copied: the outputs of an image fall into rectangles that see the same
+ * taps (all of them in the middle, fewer along the edges), and a rectangle is a kernel call for every row. A task is
+ * one image, or a band of its rows where images are few. The data gradient runs the same kernel over dy, once for each
+ * phase of the stride (see conv_phase); the weight gradient sums images in fixed chunks. */
 
 #define DEPTHWISE_CHUNKS 16
+#define DEPTHWISE_FEW_TASKS 4     /* at least as many, where a small batch has rows enough */
+#define DEPTHWISE_GRAD_REALS 8192 /* of dy that a kernel call of the weight gradient sums: stays in the nearest cache \
+                                   */
 
+/* The correlation of an image (ih, iw) with taps (r, q), giving (oh, ow); pads may be negative, taps 0. */
 typedef struct {
-    const fnn_conv_shape *s;
+    int64_t c, ih, iw, oh, ow, r, q, stride_y, stride_x, dilation_y, dilation_x, pad_y, pad_x;
+    int64_t out_image, out_row, out_pixel, bands;
     const real *in, *dy, *weights;
     epilogue e;
-    real *out;
-    /* of the correlation: image (ih, iw) with zeros around it -> out, taps (r, q) */
-    int64_t ih, iw, oh, ow, r, q, stride_y, stride_x, pad_y, pad_x;
-    int64_t out_image, out_row, out_pixel;
-    int64_t padded_rows, padded_pixels, chunk, chunks;
-    const int64_t *offset;
-    real *scratch, *partial;
-    int64_t scratch_reals;
+    real *out, *partial;
+    int64_t n, chunk, chunks;
 } depthwise_plan;
 
-static void depthwise_cut(depthwise_plan *p)
+/* Outputs [first, last) of one axis, which see taps [lo, hi). */
+typedef struct {
+    int64_t first, last, lo, hi;
+} depthwise_stretch;
+
+static void depthwise_taps(int64_t at, int64_t size, int64_t dilation, int64_t taps, int64_t *lo, int64_t *hi)
 {
-    p->padded_rows = (p->oh - 1) * p->stride_y + p->r;
-    p->padded_pixels = (p->ow - 1) * p->stride_x + p->q;
-    p->scratch_reals = round_up(p->padded_rows * p->padded_pixels * p->s->c, 16);
+    *lo = at < 0 ? min_int(ceil_div(-at, dilation), taps) : 0;
+    *hi = at < size ? max_int(min_int(ceil_div(size - at, dilation), taps), *lo) : *lo;
 }
 
-/* The image with zeros around it: row y of the copy is row y - pad_y of the image. */
-static void depthwise_pad(const depthwise_plan *p, const real *image, real *to)
+/* The stretch that begins at output `first`, and ends before `end` if not earlier. */
+static depthwise_stretch depthwise_next(int64_t first, int64_t end, int64_t stride, int64_t pad, int64_t size,
+                                        int64_t dilation, int64_t taps)
 {
-    int64_t c = p->s->c, row = p->padded_pixels * c;
-    int64_t left = min_int(max_int(p->pad_x, 0), p->padded_pixels), skip = max_int(-p->pad_x, 0);
-    int64_t middle = max_int(min_int(p->iw - skip, p->padded_pixels - left), 0);
-    for (int64_t y = 0; y < p->padded_rows; y++, to += row) {
-        int64_t from = y - p->pad_y;
-        if (from < 0 || from >= p->ih) {
-            memset(to, 0, sizeof(real) * (size_t)row);
-            continue;
+    depthwise_stretch s = {first, first + 1, 0, 0};
+    depthwise_taps(first * stride - pad, size, dilation, taps, &s.lo, &s.hi);
+    for (int64_t lo, hi; s.last < end; s.last++) {
+        depthwise_taps(s.last * stride - pad, size, dilation, taps, &lo, &hi);
+        if (lo != s.lo || hi != s.hi)
+            break;
+    }
+    return s;
+}
+
+/* What is done with one rectangle of outputs of image n. */
+typedef void depthwise_work(const depthwise_plan *p, int64_t n, depthwise_stretch y, depthwise_stretch x, real *to);
+
+/* All rectangles of output rows [first, end). */
+static void depthwise_rows(const depthwise_plan *p, int64_t n, int64_t first, int64_t end, depthwise_work *work,
+                           real *to)
+{
+    depthwise_stretch y, x;
+    for (int64_t y0 = first; y0 < end; y0 = y.last) {
+        y = depthwise_next(y0, end, p->stride_y, p->pad_y, p->ih, p->dilation_y, p->r);
+        for (int64_t x0 = 0; x0 < p->ow; x0 = x.last) {
+            x = depthwise_next(x0, p->ow, p->stride_x, p->pad_x, p->iw, p->dilation_x, p->q);
+            work(p, n, y, x, to);
         }
-        memset(to, 0, sizeof(real) * (size_t)(left * c));
-        memcpy(to + left * c, image + (from * p->iw + skip) * c, sizeof(real) * (size_t)(middle * c));
-        memset(to + (left + middle) * c, 0, sizeof(real) * (size_t)(row - (left + middle) * c));
     }
 }
 
-static void depthwise_task(void *context, int64_t n, int thread)
+static fnn_depthwise depthwise_steps(const depthwise_plan *p, depthwise_stretch y, depthwise_stretch x)
 {
-    const depthwise_plan *p = context;
-    int64_t c = p->s->c;
-    real *scratch = p->scratch + thread * p->scratch_reals;
-    depthwise_pad(p, p->in + n * p->ih * p->iw * c, scratch);
-    for (int64_t y = 0; y < p->oh; y++)
-        K->conv_depthwise_row(p->ow, c, p->r * p->q, p->offset, scratch + y * p->stride_y * p->padded_pixels * c,
-                              p->stride_x * c, p->weights, c, p->e.bias, p->out + n * p->out_image + y * p->out_row,
-                              p->out_pixel);
-    epilogue_finish(&p->e, n * p->out_image, p->oh * p->ow, c, p->out_pixel, p->out);
+    fnn_depthwise d = {.channels = p->c, .rows = y.hi - y.lo, .cols = x.hi - x.lo, .out_step = p->out_pixel};
+    d.in_row = p->dilation_y * p->iw * p->c;
+    d.in_tap = p->dilation_x * p->c;
+    d.w_row = p->q * p->c;
+    d.w_tap = p->c;
+    d.in_step = p->stride_x * p->c;
+    d.in_next = p->stride_y * p->iw * p->c;
+    d.out_next = p->out_row;
+    return d;
 }
 
-static void depthwise_offsets(const depthwise_plan *p, int64_t *offset)
+/* The first pixel that the rectangle's first output sees. */
+static const real *depthwise_input(const depthwise_plan *p, int64_t n, depthwise_stretch y, depthwise_stretch x)
 {
-    for (int64_t r = 0; r < p->r; r++)
-        for (int64_t q = 0; q < p->q; q++)
-            offset[r * p->q + q] = (r * p->padded_pixels + q) * p->s->c;
+    int64_t iy = y.first * p->stride_y - p->pad_y + y.lo * p->dilation_y;
+    int64_t ix = x.first * p->stride_x - p->pad_x + x.lo * p->dilation_x;
+    return p->in + ((n * p->ih + iy) * p->iw + ix) * p->c;
+}
+
+static void depthwise_forward(const depthwise_plan *p, int64_t n, depthwise_stretch y, depthwise_stretch x, real *to)
+{
+    fnn_depthwise d = depthwise_steps(p, y, x);
+    const real *in = depthwise_input(p, n, y, x), *w = p->weights + y.lo * d.w_row + x.lo * d.w_tap;
+    real *out = to + n * p->out_image + y.first * p->out_row + x.first * p->out_pixel;
+    for (int64_t i = y.first; i < y.last; i++, in += d.in_next, out += d.out_next)
+        K->conv_depthwise_row(&d, x.last - x.first, in, w, p->e.bias, out);
+}
+
+static void depthwise_task(void *context, int64_t index, int thread)
+{
+    const depthwise_plan *p = context;
+    int64_t n = index / p->bands, band = index % p->bands;
+    int64_t first = p->oh * band / p->bands, end = p->oh * (band + 1) / p->bands;
+    (void)thread;
+    depthwise_rows(p, n, first, end, depthwise_forward, p->out);
+    epilogue_finish(&p->e, n * p->out_image + first * p->out_row, (end - first) * p->ow, p->c, p->out_pixel, p->out);
 }
 
 static depthwise_plan depthwise_forward_plan(const fnn_conv_shape *s)
 {
-    depthwise_plan p = {.s = s, .ih = s->in[1], .iw = s->in[2], .oh = s->out[1], .ow = s->out[2]};
+    depthwise_plan p = {.c = s->c, .ih = s->in[1], .iw = s->in[2], .oh = s->out[1], .ow = s->out[2], .n = s->n};
     p.r = s->kernel[1];
     p.q = s->kernel[2];
     p.stride_y = s->stride[1];
     p.stride_x = s->stride[2];
+    p.dilation_y = s->dilation[1];
+    p.dilation_x = s->dilation[2];
     p.pad_y = s->pad[1];
     p.pad_x = s->pad[2];
     p.out_pixel = s->c;
     p.out_row = p.ow * s->c;
     p.out_image = p.oh * p.out_row;
-    depthwise_cut(&p);
+    p.bands = s->n < DEPTHWISE_FEW_TASKS ? min_int(ceil_div(DEPTHWISE_FEW_TASKS, s->n), p.oh) : 1;
     return p;
 }
 
-static double depthwise_work(const fnn_conv_shape *s)
+static double depthwise_cost(const fnn_conv_shape *s)
 {
     double pixels = (double)s->n * (double)(conv_in_pixels(s) + conv_out_pixels(s)) * (double)s->c;
     return pixels * sizeof(real) * FNN_NS_PER_BYTE * 2;
-}
-
-/* Workspace: offsets, reordered weights (taps, c), then one scratch per thread. */
-static real *depthwise_workspace(depthwise_plan *p, int64_t extra, int width, int64_t **offset)
-{
-    int64_t taps = conv_taps(p->s), weights = round_up(taps * p->s->c, 16) + extra;
-    size_t bytes = sizeof(int64_t) * (size_t)round_up(taps, 8);
-    char *block = fnn_alloc(bytes + sizeof(real) * (size_t)(weights + width * p->scratch_reals));
-    if (!block)
-        return NULL;
-    *offset = (int64_t *)block;
-    p->offset = *offset;
-    p->scratch = (real *)(block + bytes) + weights;
-    return (real *)(block + bytes);
 }
 
 static int64_t conv_depthwise_prepared(const fnn_conv_shape *s) { return conv_taps(s) * s->c; }
@@ -114,108 +139,127 @@ static void conv_depthwise_prepare(const fnn_conv_shape *s, const real *w, real 
 static int conv_depthwise_fwd(const fnn_conv_shape *s, const real *x, const real *weights, const epilogue *e, real *y)
 {
     depthwise_plan p = depthwise_forward_plan(s);
-    int64_t *offset;
-    int width = fnn_parallel_width(s->n, depthwise_work(s));
-    if (!depthwise_workspace(&p, 0, width, &offset))
-        return FNN_NO_MEMORY;
-    depthwise_offsets(&p, offset);
     p.in = x;
     p.weights = weights;
     p.e = *e;
     p.out = y;
-    fnn_parallel(s->n, width, depthwise_task, &p);
-    fnn_free(offset);
+    fnn_parallel(s->n * p.bands, fnn_parallel_width(s->n * p.bands, depthwise_cost(s)), depthwise_task, &p);
     return FNN_OK;
 }
 
 /* ---- backward, data ---- */
 
-static depthwise_plan depthwise_phase_plan(const fnn_conv_shape *s, conv_phase y, conv_phase x)
+/* A phase of the stride, and its taps, mirrored, in `weights`. */
+static depthwise_plan depthwise_phase_plan(const fnn_conv_shape *s, int64_t y0, int64_t x0, const real *w,
+                                           real *weights)
 {
-    depthwise_plan p = {
-        .s = s, .ih = s->out[1], .iw = s->out[2], .oh = y.count, .ow = x.count, .r = y.taps, .q = x.taps};
+    conv_phase y = conv_phase_of(s, FNN_HEIGHT, y0), x = conv_phase_of(s, FNN_WIDTH, x0);
+    depthwise_plan p = {.c = s->c, .ih = s->out[1], .iw = s->out[2], .oh = y.count, .ow = x.count, .n = s->n};
+    p.r = y.taps;
+    p.q = x.taps;
     p.stride_y = p.stride_x = 1;
+    p.dilation_y = y.dilation;
+    p.dilation_x = x.dilation;
     p.pad_y = y.pad;
     p.pad_x = x.pad;
     p.out_pixel = s->stride[2] * s->c;
     p.out_row = s->stride[1] * s->in[2] * s->c;
     p.out_image = conv_in_pixels(s) * s->c;
-    if (p.oh > 0 && p.ow > 0)
-        depthwise_cut(&p);
+    p.bands = s->n < DEPTHWISE_FEW_TASKS ? min_int(ceil_div(DEPTHWISE_FEW_TASKS, s->n), max_int(p.oh, 1)) : 1;
+    p.weights = weights;
+    for (int64_t t = 0; t < p.r * p.q; t++) {
+        int64_t r = y.first_tap + y.tap_step * (p.r - 1 - t / p.q);
+        int64_t q = x.first_tap + x.tap_step * (p.q - 1 - t % p.q);
+        for (int64_t c = 0; c < s->c; c++)
+            weights[t * s->c + c] = w[c * conv_taps(s) + r * s->kernel[2] + q];
+    }
     return p;
+}
+
+typedef struct {
+    depthwise_plan *phase;
+    int64_t phases;
+} depthwise_phases;
+
+/* All phases of one image, whose dy and dx then stay in the cache. */
+static void depthwise_phases_task(void *context, int64_t n, int thread)
+{
+    const depthwise_phases *all = context;
+    for (int64_t i = 0; i < all->phases; i++)
+        for (int64_t band = 0; band < all->phase[i].bands; band++)
+            depthwise_task(&all->phase[i], n * all->phase[i].bands + band, thread);
 }
 
 static int conv_depthwise_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
 {
-    int64_t phases = s->stride[1] * s->stride[2], taps = conv_taps(s), scratch = 0, *offset;
-    for (int64_t i = 0; i < phases; i++)
-        scratch = max_int(scratch, depthwise_phase_plan(s, conv_phase_of(s, 1, i / s->stride[2]),
-                                                        conv_phase_of(s, 2, i % s->stride[2]))
-                                       .scratch_reals);
-    depthwise_plan room = {.s = s, .scratch_reals = scratch};
-    int width = fnn_parallel_width(s->n, depthwise_work(s));
-    real *weights = depthwise_workspace(&room, 0, width, &offset);
-    if (!weights)
+    int64_t count = s->stride[1] * s->stride[2];
+    size_t plans = (size_t)round_up(count * (int64_t)sizeof(depthwise_plan), 64);
+    char *workspace = fnn_alloc(plans + sizeof(real) * (size_t)(conv_taps(s) * s->c));
+    if (!workspace)
         return FNN_NO_MEMORY;
-    for (int64_t i = 0; i < phases; i++) {
+    depthwise_phases all = {(depthwise_plan *)workspace, 0};
+    real *weights = (real *)(workspace + plans);
+    for (int64_t i = 0; i < count; i++) {
         int64_t y0 = i / s->stride[2], x0 = i % s->stride[2];
-        conv_phase py = conv_phase_of(s, 1, y0), px = conv_phase_of(s, 2, x0);
-        depthwise_plan p = depthwise_phase_plan(s, py, px);
-        if (p.oh == 0 || p.ow == 0)
-            continue;
+        depthwise_plan p = depthwise_phase_plan(s, y0, x0, w, weights);
         p.in = dy;
         p.out = dx + (y0 * s->in[2] + x0) * s->c;
-        p.weights = weights;
-        p.scratch = room.scratch;
-        p.scratch_reals = scratch;
-        p.offset = offset;
-        for (int64_t t = 0; t < p.r * p.q; t++) {
-            int64_t r = py.first_tap + s->stride[1] * (p.r - 1 - t / p.q);
-            int64_t q = px.first_tap + s->stride[2] * (p.q - 1 - t % p.q);
-            for (int64_t c = 0; c < s->c; c++)
-                weights[t * s->c + c] = w[c * taps + r * s->kernel[2] + q];
-        }
-        depthwise_offsets(&p, offset);
-        fnn_parallel(s->n, width, depthwise_task, &p);
+        weights += p.r * p.q * s->c;
+        if (p.oh > 0 && p.ow > 0)
+            all.phase[all.phases++] = p;
     }
-    fnn_free(offset);
+    double cost = depthwise_cost(s);
+    if (s->n < DEPTHWISE_FEW_TASKS)
+        for (int64_t i = 0; i < all.phases; i++) {
+            int64_t tasks = s->n * all.phase[i].bands;
+            fnn_parallel(tasks, fnn_parallel_width(tasks, cost / (double)all.phases), depthwise_task, &all.phase[i]);
+        }
+    else
+        fnn_parallel(s->n, fnn_parallel_width(s->n, cost), depthwise_phases_task, &all);
+    fnn_free(workspace);
     return FNN_OK;
+}
+
+/* ---- backward, weight ---- */
+
+static void depthwise_gradient(const depthwise_plan *p, int64_t n, depthwise_stretch y, depthwise_stretch x, real *to)
+{
+    fnn_depthwise d = depthwise_steps(p, y, x);
+    const real *in = depthwise_input(p, n, y, x);
+    const real *dy = p->dy + n * p->out_image + y.first * p->out_row + x.first * p->out_pixel;
+    int64_t rows = max_int(DEPTHWISE_GRAD_REALS / p->out_row, 1);
+    for (int64_t i = y.first; i < y.last; i += rows, in += rows * d.in_next, dy += rows * d.out_next)
+        K->conv_depthwise_grad(&d, min_int(rows, y.last - i), x.last - x.first, in, dy,
+                               to + y.lo * d.w_row + x.lo * d.w_tap);
 }
 
 static void depthwise_w_task(void *context, int64_t index, int thread)
 {
     const depthwise_plan *p = context;
-    const fnn_conv_shape *s = p->s;
-    int64_t c = s->c, reals = conv_taps(s) * c;
-    real *scratch = p->scratch + thread * p->scratch_reals, *dw = p->partial + index * reals;
+    int64_t reals = p->r * p->q * p->c;
+    real *dw = p->partial + index * reals;
+    (void)thread;
     memset(dw, 0, sizeof(real) * (size_t)reals);
-    for (int64_t n = index * p->chunk; n < min_int((index + 1) * p->chunk, s->n); n++) {
-        depthwise_pad(p, p->in + n * conv_in_pixels(s) * c, scratch);
-        for (int64_t y = 0; y < p->oh; y++)
-            K->conv_depthwise_row_w(p->ow, c, p->r * p->q, p->offset, scratch + y * p->stride_y * p->padded_pixels * c,
-                                    p->stride_x * c, p->dy + n * p->out_image + y * p->out_row, c, dw, c);
-    }
+    for (int64_t n = index * p->chunk; n < min_int((index + 1) * p->chunk, p->n); n++)
+        depthwise_rows(p, n, 0, p->oh, depthwise_gradient, dw);
 }
 
 static int conv_depthwise_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
 {
     depthwise_plan p = depthwise_forward_plan(s);
-    int64_t *offset, taps = conv_taps(s), reals = taps * s->c;
-    p.chunks = min_int(s->n, DEPTHWISE_CHUNKS);
-    p.chunk = ceil_div(s->n, p.chunks);
+    int64_t taps = conv_taps(s), reals = taps * s->c;
+    p.chunk = ceil_div(s->n, min_int(s->n, DEPTHWISE_CHUNKS));
     p.chunks = ceil_div(s->n, p.chunk);
-    int width = fnn_parallel_width(p.chunks, depthwise_work(s));
-    p.partial = depthwise_workspace(&p, round_up(p.chunks * reals, 16), width, &offset);
+    p.partial = fnn_alloc(sizeof(real) * (size_t)(p.chunks * reals));
     if (!p.partial)
         return FNN_NO_MEMORY;
-    depthwise_offsets(&p, offset);
     p.in = x;
     p.dy = dy;
-    fnn_parallel(p.chunks, width, depthwise_w_task, &p);
+    fnn_parallel(p.chunks, fnn_parallel_width(p.chunks, depthwise_cost(s)), depthwise_w_task, &p);
     add_partials(p.partial, p.partial + reals, reals, p.chunks - 1);
     for (int64_t t = 0; t < taps; t++)
         for (int64_t c = 0; c < s->c; c++)
             dw[c * taps + t] = p.partial[t * s->c + c];
-    fnn_free(offset);
+    fnn_free(p.partial);
     return FNN_OK;
 }

@@ -3,22 +3,25 @@
  * In a channels-last row, the s pixels under a filter row are s * c contiguous numbers, and the next output pixel's
  * start `stride * c` further. So a tile of output pixels is a matrix product whose inner dimension is one run of
  * s * c for each filter row: the tile kernels of gemm.inc.h compute it from the image itself. Only rows that need
- * zeros at their ends are copied; filter rows that fall outside the image are left out.
+ * zeros at their ends are copied; filter rows that fall outside the image are left out. With dilation, or when a group
+ * of channels is only a part of every pixel, the pixels under a filter row are runs of their own.
  *
  * The data gradient of a convolution with stride (sy, sx) is sy * sx such convolutions of dy, one for each phase of
  * the input pixel, with the taps of that phase mirrored and c and k exchanged.
  */
 
-/* One stride-(any) correlation of `in` (n, ih, iw, ic) with packed weights, written to every `pixel_step`-th pixel of
- * `out`. Filter row r reads image row oy * stride_y + r - pad_y; pads may be negative. */
+/* One stride-(any) correlation of `groups` groups of channels of `in` (n, ih, iw, groups * ic) with packed weights,
+ * written to every `pixel_step`-th pixel of `out`. Filter row r reads image row oy * stride_y + r * dilation_y - pad_y;
+ * pads may be negative. */
 typedef struct {
-    int64_t n, ih, iw, ic, oh, ow, oc, r, s, stride_y, stride_x, pad_y, pad_x;
+    int64_t n, ih, iw, ic, oh, ow, oc, groups, r, s, stride_y, stride_x, dilation_y, dilation_x, pad_y, pad_x;
     const real *in, *packed;
     epilogue e;
     real *out;
     int64_t out_image, out_row, out_pixel; /* steps of out */
-    /* derived */
-    int64_t row, row_pixels, width, panels, band, bands;
+    /* derived; panels of one group */
+    int64_t pixel, row, row_pixels, span, width, panels, band,
+        bands;   /* span: rows from the filter's first to its last */
     bool copies; /* rows are copied into a zero-padded band */
     real *scratch;
     int64_t scratch_reals;
@@ -28,19 +31,23 @@ typedef struct {
 #define DIRECT_FEW_TASKS 4      /* at least as many, where a small batch has rows enough */
 #define DIRECT_FEW_ROWS 4       /* of output in a band, at least */
 
+static int64_t direct_span(int64_t taps, int64_t dilation) { return taps ? (taps - 1) * dilation + 1 : 0; }
+
 static void direct_cut(direct_plan *d)
 {
     d->width = d->oc <= K->lanes ? K->lanes : (int64_t)K->gemm_tile_vectors * K->lanes;
     d->panels = ceil_div(d->oc, d->width);
-    d->row_pixels = (d->ow - 1) * d->stride_x + d->s;
+    d->pixel = d->groups * d->ic;
+    d->span = direct_span(d->r, d->dilation_y);
+    d->row_pixels = (d->ow - 1) * d->stride_x + direct_span(d->s, d->dilation_x);
     d->copies = d->pad_x != 0 || d->row_pixels > d->iw;
-    d->row = (d->copies ? d->row_pixels : d->iw) * d->ic;
-    int64_t rows = max_int(DIRECT_BAND_REALS / max_int(d->row, 1) - d->r, 0) / d->stride_y + 1;
+    d->row = (d->copies ? d->row_pixels : d->iw) * d->pixel;
+    int64_t rows = max_int(DIRECT_BAND_REALS / max_int(d->row, 1) - d->span, 0) / d->stride_y + 1;
     if (d->n < DIRECT_FEW_TASKS)
         rows = min_int(rows, max_int(ceil_div(d->oh * d->n, DIRECT_FEW_TASKS), DIRECT_FEW_ROWS));
     d->bands = ceil_div(d->oh, min_int(rows, d->oh));
     d->band = ceil_div(d->oh, d->bands);
-    d->scratch_reals = d->copies ? ((d->band - 1) * d->stride_y + d->r) * d->row : 0;
+    d->scratch_reals = d->copies ? ((d->band - 1) * d->stride_y + d->span) * d->row : 0;
 }
 
 /* Copies image rows [first, first + count) to `to`, each shifted by pad_x and filled up with zeros. Rows outside the
@@ -59,11 +66,13 @@ static void direct_copy_rows(const real *image, int64_t ih, int64_t iw, int64_t 
     }
 }
 
+static int64_t direct_tile_rows(int64_t width) { return width == K->lanes ? K->gemm_tall_rows : K->gemm_tile_rows; }
+
 /* One output row: tiles of nearly equal numbers of pixels. */
 static void direct_row(const direct_plan *d, const fnn_tile *tile, const real *a, const real *b, const real *bias,
                        real *out, int cols)
 {
-    int64_t tiles = ceil_div(d->ow, K->gemm_tile_rows);
+    int64_t tiles = ceil_div(d->ow, direct_tile_rows(d->width));
     for (int64_t i = 0; i < tiles; i++) {
         int64_t ox = d->ow * i / tiles, pixels = d->ow * (i + 1) / tiles - ox;
         K->gemm_rows(tile, a + ox * tile->a_step, b, bias, out + ox * d->out_pixel, (int)pixels, cols, 0);
@@ -74,42 +83,62 @@ static void direct_row(const direct_plan *d, const fnn_tile *tile, const real *a
  * and are the next task's, mostly on the same thread. One share with every output row. */
 static void direct_fetch_next(const direct_plan *d, const real *image, int64_t y0, int64_t y1, int64_t oy)
 {
-    int64_t row = d->iw * d->ic, behind = min_int((y1 - 1) * d->stride_y - d->pad_y + d->r, d->ih);
+    int64_t row = d->iw * d->pixel, behind = min_int((y1 - 1) * d->stride_y - d->pad_y + d->span, d->ih);
     const real *next = image + (behind + (oy - y0) * d->stride_y) * row;
     const real *end = d->in + d->n * d->ih * row;
     for (int64_t i = 0; i < d->stride_y * row && next + i < end; i += 64 / (int64_t)sizeof(real))
         __builtin_prefetch(next + i, 0, 2);
 }
 
+/* The filter rows that meet the image where the first one meets its row iy. */
+static void direct_filter_rows(const direct_plan *d, int64_t iy, int64_t *r0, int64_t *r1)
+{
+    *r0 = iy < 0 ? min_int(ceil_div(-iy, d->dilation_y), d->r) : 0;
+    *r1 = iy < d->ih ? max_int(min_int(ceil_div(d->ih - iy, d->dilation_y), d->r), *r0) : *r0;
+}
+
+/* The steps of a tile; `taps` is at least 1. */
+static fnn_tile direct_tile(const direct_plan *d)
+{
+    bool touching = d->groups == 1 && (d->dilation_x == 1 || d->s <= 1);
+    fnn_tile tile = {.taps = touching ? 1 : d->s, .k = touching ? d->s * d->ic : d->ic};
+    tile.a_step = d->stride_x * d->pixel;
+    tile.a_run = d->dilation_y * d->row;
+    tile.a_tap = d->dilation_x * d->pixel;
+    tile.b_step = d->width;
+    tile.b_run = tile.k * d->width;
+    tile.c_step = d->out_pixel;
+    return tile;
+}
+
 static void direct_task(void *context, int64_t index, int thread)
 {
     const direct_plan *d = context;
     int64_t n = index / d->bands, y0 = index % d->bands * d->band, y1 = min_int(y0 + d->band, d->oh);
-    const real *image = d->in + n * d->ih * d->iw * d->ic;
+    const real *image = d->in + n * d->ih * d->iw * d->pixel;
     int64_t first = y0 * d->stride_y - d->pad_y; /* the image row at `rows` */
     const real *rows = image + first * d->row;
     if (d->copies) {
         real *scratch = d->scratch + thread * d->scratch_reals;
-        direct_copy_rows(image, d->ih, d->iw, d->ic, d->pad_x, d->row_pixels, first, (y1 - y0 - 1) * d->stride_y + d->r,
-                         scratch);
+        direct_copy_rows(image, d->ih, d->iw, d->pixel, d->pad_x, d->row_pixels, first,
+                         (y1 - y0 - 1) * d->stride_y + d->span, scratch);
         rows = scratch;
     }
-    fnn_tile tile = {.k = d->s * d->ic, .a_step = d->stride_x * d->ic, .a_run = d->row, .b_step = d->width};
-    tile.b_run = tile.k * d->width;
-    tile.c_step = d->out_pixel;
-    for (int64_t panel = 0; panel < d->panels; panel++) {
-        int64_t k = panel * d->width;
-        int cols = (int)min_int(d->width, d->oc - k);
-        const real *b = d->packed + panel * d->r * tile.b_run;
+    fnn_tile tile = direct_tile(d);
+    int64_t filter_row = d->s * d->ic * d->width;
+    for (int64_t panel = 0; panel < d->groups * d->panels; panel++) {
+        int64_t group = panel / d->panels, column = panel % d->panels * d->width, k = group * d->oc + column;
+        int cols = (int)min_int(d->width, d->oc - column);
+        const real *b = d->packed + panel * d->r * filter_row, *bias = d->e.bias ? d->e.bias + k : NULL;
         for (int64_t oy = y0; oy < y1; oy++) {
             if (panel == 0)
                 direct_fetch_next(d, image, y0, y1, oy);
-            int64_t iy = oy * d->stride_y - d->pad_y;
-            int64_t r0 = min_int(max_int(-iy, 0), d->r), r1 = max_int(min_int(d->r, d->ih - iy), r0);
-            tile.runs = r1 - r0;
+            int64_t iy = oy * d->stride_y - d->pad_y, r0, r1;
+            direct_filter_rows(d, iy, &r0, &r1);
+            tile.runs = (r1 - r0) * tile.taps;
             int64_t at = n * d->out_image + oy * d->out_row + k;
-            direct_row(d, &tile, rows + (iy + r0 - first) * d->row, b + r0 * tile.b_run,
-                       d->e.bias ? d->e.bias + k : NULL, d->out + at, cols);
+            direct_row(d, &tile, rows + (iy + r0 * d->dilation_y - first) * d->row + group * d->ic, b + r0 * filter_row,
+                       bias, d->out + at, cols);
             epilogue_finish(&d->e, at, d->ow, cols, d->out_pixel, d->out);
         }
     }
@@ -123,7 +152,10 @@ static void direct_run(direct_plan *d, int width)
         fnn_parallel_dynamic(d->n * d->bands, width, direct_task, d);
 }
 
-static int64_t direct_packed_reals(const direct_plan *d) { return d->panels * d->width * d->r * d->s * d->ic; }
+static int64_t direct_packed_reals(const direct_plan *d)
+{
+    return d->groups * d->panels * d->width * d->r * d->s * d->ic;
+}
 
 /* ---- forward ---- */
 
@@ -131,15 +163,16 @@ typedef struct {
     const fnn_conv_shape *s;
     const real *w;
     real *packed;
-    int64_t width, y0, x0, step_y, step_x, r, s_taps;
+    int64_t width, panels, y0, x0, step_y, step_x, r, s_taps; /* panels of one group */
 } direct_pack;
 
 /* packed[panel][r][s][c][k in panel] = w[k][c][r][s] */
 static void direct_pack_fwd_task(void *context, int64_t panel, int thread)
 {
     const direct_pack *p = context;
-    int64_t c_count = p->s->c, taps = p->r * p->s_taps, cols = min_int(p->width, p->s->k - panel * p->width);
-    const real *w = p->w + panel * p->width * c_count * taps;
+    int64_t c_count = p->s->c / p->s->groups, k_count = p->s->k / p->s->groups, taps = p->r * p->s_taps;
+    int64_t k0 = panel % p->panels * p->width, cols = min_int(p->width, k_count - k0);
+    const real *w = p->w + (panel / p->panels * k_count + k0) * c_count * taps;
     real *to = p->packed + panel * p->width * c_count * taps;
     (void)thread;
     real tile[FNN_MAX_LANES * FNN_MAX_LANES];
@@ -155,10 +188,14 @@ static void direct_pack_fwd_task(void *context, int64_t panel, int thread)
 
 static direct_plan direct_forward_plan(const fnn_conv_shape *s)
 {
-    direct_plan d = {.n = s->n, .ih = s->in[1], .iw = s->in[2], .ic = s->c, .oh = s->out[1], .ow = s->out[2]};
-    d.oc = s->k;
+    direct_plan d = {.n = s->n, .ih = s->in[1], .iw = s->in[2], .oh = s->out[1], .ow = s->out[2]};
+    d.groups = s->groups;
+    d.ic = s->c / s->groups;
+    d.oc = s->k / s->groups;
     d.r = s->kernel[1];
     d.s = s->kernel[2];
+    d.dilation_y = s->dilation[1];
+    d.dilation_x = s->dilation[2];
     d.stride_y = s->stride[1];
     d.stride_x = s->stride[2];
     d.pad_y = s->pad[1];
@@ -179,9 +216,9 @@ static int64_t conv_direct_prepared(const fnn_conv_shape *s)
 static void conv_direct_prepare(const fnn_conv_shape *s, const real *w, real *packed)
 {
     direct_plan d = direct_forward_plan(s);
-    direct_pack p = {.s = s, .w = w, .packed = packed, .width = d.width, .r = d.r, .s_taps = d.s};
-    int width = fnn_parallel_width(d.panels, (double)direct_packed_reals(&d));
-    fnn_parallel(d.panels, width, direct_pack_fwd_task, &p);
+    direct_pack p = {.s = s, .w = w, .packed = packed, .width = d.width, .panels = d.panels, .r = d.r, .s_taps = d.s};
+    int64_t panels = d.groups * d.panels;
+    fnn_parallel(panels, fnn_parallel_width(panels, (double)direct_packed_reals(&d)), direct_pack_fwd_task, &p);
 }
 
 static int conv_direct_fwd(const fnn_conv_shape *s, const real *x, const real *packed, const epilogue *e, real *y)
@@ -207,22 +244,23 @@ static void direct_pack_bwd_x_task(void *context, int64_t panel, int thread)
 {
     const direct_pack *p = context;
     const fnn_conv_shape *s = p->s;
-    int64_t c0 = panel * p->width, cols = min_int(p->width, s->c - c0);
-    real *to = p->packed + panel * p->width * s->k * p->r * p->s_taps;
+    int64_t c_count = s->c / s->groups, k_count = s->k / s->groups, taps = conv_taps(s);
+    int64_t c0 = panel % p->panels * p->width, cols = min_int(p->width, c_count - c0);
+    const real *filters = p->w + (panel / p->panels * k_count * c_count + c0) * taps;
+    real *to = p->packed + panel * p->width * k_count * p->r * p->s_taps;
     (void)thread;
-    int64_t taps = conv_taps(s);
     real tile[FNN_MAX_LANES * FNN_MAX_LANES];
-    for (int64_t k = 0; k < s->k; k++)
+    for (int64_t k = 0; k < k_count; k++)
         for (int64_t j = 0; j < p->width; j += K->lanes)
             for (int64_t t0 = 0; t0 < taps; t0 += K->lanes) {
-                const real *w = p->w + (k * s->c + c0 + j) * taps + t0;
+                const real *w = filters + (k * c_count + j) * taps + t0;
                 K->transpose_tile(w, taps, (int)max_int(cols - j, 0), (int)min_int(taps - t0, K->lanes), tile);
                 for (int64_t r = 0; r < p->r; r++)
                     for (int64_t q = 0; q < p->s_taps; q++) {
                         int64_t tap = (p->y0 + p->step_y * (p->r - 1 - r)) * s->kernel[2] + p->x0 +
                                       p->step_x * (p->s_taps - 1 - q) - t0;
                         if (tap >= 0 && tap < K->lanes)
-                            memcpy(to + ((r * p->s_taps + q) * s->k + k) * p->width + j, tile + tap * K->lanes,
+                            memcpy(to + ((r * p->s_taps + q) * k_count + k) * p->width + j, tile + tap * K->lanes,
                                    sizeof(real) * (size_t)K->lanes);
                     }
             }
@@ -233,7 +271,11 @@ static direct_plan direct_phase_plan(const fnn_conv_shape *s, int64_t phase_y, i
 {
     *py = conv_phase_of(s, FNN_HEIGHT, phase_y);
     *px = conv_phase_of(s, FNN_WIDTH, phase_x);
-    direct_plan d = {.n = s->n, .ih = s->out[1], .iw = s->out[2], .ic = s->k, .oc = s->c};
+    direct_plan d = {.n = s->n, .ih = s->out[1], .iw = s->out[2], .groups = s->groups};
+    d.ic = s->k / s->groups;
+    d.oc = s->c / s->groups;
+    d.dilation_y = py->dilation;
+    d.dilation_x = px->dilation;
     d.oh = py->count;
     d.ow = px->count;
     d.r = py->taps;
@@ -267,12 +309,15 @@ static void direct_phases_task(void *context, int64_t n, int thread)
 static void direct_pack_phase(const fnn_conv_shape *s, const real *w, const direct_plan *d, const conv_phase *py,
                               const conv_phase *px, real *packed)
 {
-    direct_pack p = {.s = s, .w = w, .packed = packed, .width = d->width, .y0 = py->first_tap, .x0 = px->first_tap};
-    p.step_y = s->stride[1];
-    p.step_x = s->stride[2];
+    direct_pack p = {.s = s, .w = w, .packed = packed, .width = d->width, .panels = d->panels};
+    p.y0 = py->first_tap;
+    p.x0 = px->first_tap;
+    p.step_y = py->tap_step;
+    p.step_x = px->tap_step;
     p.r = d->r;
     p.s_taps = d->s;
-    fnn_parallel(d->panels, fnn_parallel_width(d->panels, (double)direct_packed_reals(d)), direct_pack_bwd_x_task, &p);
+    int64_t panels = d->groups * d->panels;
+    fnn_parallel(panels, fnn_parallel_width(panels, (double)direct_packed_reals(d)), direct_pack_bwd_x_task, &p);
 }
 
 static int conv_direct_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
@@ -310,158 +355,6 @@ static int conv_direct_bwd_x(const fnn_conv_shape *s, const real *dy, const real
             direct_run(&all.phase[i], width);
     else
         fnn_parallel_dynamic(s->n, width, direct_phases_task, &all);
-    fnn_free(workspace);
-    return FNN_OK;
-}
-
-/* ---- backward, weight ----
- *
- * dw[r][s][c][k] = sum over images and output pixels of x[n, oy * stride + r - pad, ox * stride + s - pad, c] * dy.
- * The rows of a tile are positions of the contiguous run (s, c), its columns are k, its inner dimension the pixels of
- * a band of output rows. Images are cut into chunks; each chunk sums into a partial dw of its own. */
-
-typedef struct {
-    const fnn_conv_shape *s;
-    const real *x, *dy;
-    int64_t chunks, chunk, groups, group; /* chunk: images; group: panels of k that a task computes */
-    int64_t row, row_pixels, width, panels, band, dy_step;
-    bool copies, copies_dy;
-    real *partial, *scratch;
-    int64_t partial_reals, scratch_reals, x_reals;
-} direct_w_plan;
-
-#define DIRECT_W_PARTIAL_REALS 262144 /* of all partial weight gradients together, as far as chunks allow */
-#define DIRECT_W_CHUNKS 16
-#define DIRECT_W_BAND_REALS 8192 /* of a panel of a band of dy: stays in the first-level cache */
-
-static void direct_w_cut(direct_w_plan *d)
-{
-    const fnn_conv_shape *s = d->s;
-    d->width = s->k <= K->lanes ? K->lanes : (int64_t)K->gemm_tile_vectors * K->lanes;
-    d->panels = ceil_div(s->k, d->width);
-    d->partial_reals = conv_taps(s) * s->c * s->k;
-    d->row_pixels = (s->out[2] - 1) * s->stride[2] + s->kernel[2];
-    d->copies = s->pad[2] != 0 || d->row_pixels > s->in[2];
-    d->row = (d->copies ? d->row_pixels : s->in[2]) * s->c;
-    d->copies_dy = s->k % K->lanes != 0;
-    d->dy_step = round_up(s->k, K->lanes);
-    d->band = min_int(max_int(DIRECT_W_BAND_REALS / (s->out[2] * d->width), 4), s->out[1]);
-    int64_t chunks = max_int(DIRECT_W_PARTIAL_REALS / d->partial_reals, 2);
-    chunks = min_int(min_int(chunks, DIRECT_W_CHUNKS), s->n);
-    d->chunk = ceil_div(s->n, chunks);
-    d->chunks = ceil_div(s->n, d->chunk);
-    /* Few chunks of a large gradient: panels of k share out the work, and keep a task's part of dw in the cache. */
-    d->groups = d->chunks >= 8 ? 1 : min_int(d->panels, ceil_div(8, d->chunks));
-    d->group = ceil_div(d->panels, d->groups);
-    d->groups = ceil_div(d->panels, d->group);
-    d->x_reals = d->copies ? round_up(((d->band - 1) * s->stride[1] + s->kernel[1]) * d->row, 16) : 0;
-    d->scratch_reals = d->x_reals + (d->copies_dy ? d->band * s->out[2] * d->dy_step : 0);
-}
-
-/* One band of output rows of one image, for the panels [first, last). */
-static void direct_w_band(const direct_w_plan *d, const real *rows, int64_t rows_first, const real *dy, int64_t y0,
-                          int64_t y1, int64_t first, int64_t last, real *dw)
-{
-    const fnn_conv_shape *s = d->s;
-    int64_t run = s->kernel[2] * s->c, dy_step = d->copies_dy ? d->dy_step : s->k;
-    fnn_tile tile = {.k = s->out[2], .a_step = s->stride[2] * s->c, .a_run = s->stride[1] * d->row, .b_step = dy_step};
-    tile.b_run = s->out[2] * dy_step;
-    tile.c_step = s->k;
-    for (int64_t r = 0; r < s->kernel[1]; r++) {
-        /* output rows whose image row oy * stride + r - pad exists */
-        int64_t lo = max_int(y0, ceil_div(max_int(s->pad[1] - r, 0), s->stride[1]));
-        int64_t over = s->in[1] - 1 + s->pad[1] - r;
-        int64_t hi = over < 0 ? lo : min_int(y1, over / s->stride[1] + 1);
-        if (hi <= lo)
-            continue;
-        tile.runs = hi - lo;
-        const real *a = rows + (lo * s->stride[1] + r - s->pad[1] - rows_first) * d->row;
-        int64_t tiles = ceil_div(run, K->gemm_tile_rows);
-        for (int64_t panel = first; panel < last; panel++) {
-            int64_t k = panel * d->width;
-            const real *b = dy + (lo - y0) * tile.b_run + k;
-            for (int64_t i = 0; i < tiles; i++) {
-                int64_t at = run * i / tiles, count = run * (i + 1) / tiles - at;
-                K->gemm_cols(&tile, a + at, b, NULL, dw + (r * run + at) * s->k + k, (int)count,
-                             (int)min_int(d->width, s->k - k), 1);
-            }
-        }
-    }
-}
-
-static void direct_w_task(void *context, int64_t index, int thread)
-{
-    const direct_w_plan *d = context;
-    const fnn_conv_shape *s = d->s;
-    int64_t chunk = index / d->groups, first = index % d->groups * d->group,
-            last = min_int(first + d->group, d->panels);
-    real *dw = d->partial + chunk * d->partial_reals, *scratch = d->scratch + thread * d->scratch_reals;
-    int64_t k0 = first * d->width, k1 = min_int(last * d->width, s->k);
-    for (int64_t i = 0; i < conv_taps(s) * s->c; i++)
-        memset(dw + i * s->k + k0, 0, sizeof(real) * (size_t)(k1 - k0));
-    for (int64_t n = chunk * d->chunk; n < min_int((chunk + 1) * d->chunk, s->n); n++) {
-        const real *image = d->x + n * conv_in_pixels(s) * s->c, *dy_image = d->dy + n * conv_out_pixels(s) * s->k;
-        for (int64_t y0 = 0; y0 < s->out[1]; y0 += d->band) {
-            int64_t y1 = min_int(y0 + d->band, s->out[1]), top = y0 * s->stride[1] - s->pad[1];
-            const real *rows = image + top * d->row, *dy = dy_image + y0 * s->out[2] * s->k;
-            if (d->copies) {
-                direct_copy_rows(image, s->in[1], s->in[2], s->c, s->pad[2], d->row_pixels, top,
-                                 (y1 - y0 - 1) * s->stride[1] + s->kernel[1], scratch);
-                rows = scratch;
-            }
-            if (d->copies_dy) {
-                K->gemm_pack((y1 - y0) * s->out[2], dy, s->k, (int)s->k, (int)d->dy_step, scratch + d->x_reals);
-                dy = scratch + d->x_reals;
-            }
-            direct_w_band(d, rows, top, dy, y0, y1, first, last, dw);
-        }
-    }
-}
-
-typedef struct {
-    const fnn_conv_shape *s;
-    const real *sum;
-    real *dw;
-} direct_unpack;
-
-/* dw[k][c][t] = sum[t][c][k] for one c */
-static void direct_unpack_task(void *context, int64_t c, int thread)
-{
-    const direct_unpack *u = context;
-    const fnn_conv_shape *s = u->s;
-    int64_t taps = conv_taps(s);
-    real tile[FNN_MAX_LANES * FNN_MAX_LANES];
-    (void)thread;
-    for (int64_t k = 0; k < s->k; k += K->lanes)
-        for (int64_t t = 0; t < taps; t += K->lanes) {
-            int64_t rows = min_int(taps - t, K->lanes), count = min_int(s->k - k, K->lanes);
-            K->transpose_tile(u->sum + (t * s->c + c) * s->k + k, s->c * s->k, (int)rows, (int)count, tile);
-            for (int64_t i = 0; i < count; i++)
-                memcpy(u->dw + ((k + i) * s->c + c) * taps + t, tile + i * K->lanes, sizeof(real) * (size_t)rows);
-        }
-}
-
-static void direct_w_unpack(const fnn_conv_shape *s, const real *sum, real *dw)
-{
-    direct_unpack u = {s, sum, dw};
-    double bytes = 3.0 * sizeof(real) * (double)(s->c * s->k * conv_taps(s));
-    fnn_parallel(s->c, fnn_parallel_width(s->c, bytes * FNN_NS_PER_BYTE), direct_unpack_task, &u);
-}
-
-static int conv_direct_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
-{
-    direct_w_plan d = {.s = s, .x = x, .dy = dy};
-    direct_w_cut(&d);
-    int width = fnn_parallel_width(d.chunks * d.groups, conv_flops(s) * FNN_NS_PER_FLOP);
-    int64_t partial = round_up(d.chunks * d.partial_reals, 16);
-    real *workspace = fnn_alloc(sizeof(real) * (size_t)(partial + width * d.scratch_reals));
-    if (!workspace)
-        return FNN_NO_MEMORY;
-    d.partial = workspace;
-    d.scratch = workspace + partial;
-    fnn_parallel_dynamic(d.chunks * d.groups, width, direct_w_task, &d);
-    add_partials(d.partial, d.partial + d.partial_reals, d.partial_reals, d.chunks - 1);
-    direct_w_unpack(s, d.partial, dw);
     fnn_free(workspace);
     return FNN_OK;
 }

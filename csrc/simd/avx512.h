@@ -6,6 +6,7 @@
 
 #define GEMM_ROWS 12
 #define GEMM_VECTORS 2
+#define GEMM_TALL_ROWS 16 /* of a tile one vector wide */
 
 /* Products of the low 32 bits of 64-bit lanes. */
 ALWAYS_INLINE vu64 v_mul_low_words(vu64 a, vu64 b) { return (vu64)_mm512_mul_epu32((__m512i)a, (__m512i)b); }

@@ -6,6 +6,7 @@
 /* Sixteen registers: 12 accumulators. */
 #define GEMM_ROWS 6
 #define GEMM_VECTORS 2
+#define GEMM_TALL_ROWS 6 /* of a tile one vector wide */
 
 /* Products of the low 32 bits of 64-bit lanes. */
 ALWAYS_INLINE vu64 v_mul_low_words(vu64 a, vu64 b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }

@@ -83,9 +83,28 @@ CASES = [
     *_each("conv2d-depthwise-stride", (2, 5, 8, 7), (5, 1, 3, 3), "auto", groups=5, padding=1, stride=2, bias=True),
     *_each("conv2d-depthwise-5x4", (1, 3, 9, 8), (3, 1, 5, 4), "auto", groups=3, padding=(2, 1), stride=(1, 3)),
     *_each("conv2d-multiplier", (2, 3, 6, 6), (6, 1, 3, 3), "auto", groups=3, padding=1),
+    *_each(
+        "conv2d-groups-16", (2, 48, 9, 7), (32, 24, 3, 3), "auto", "direct", "im2col", groups=2, padding=1, bias=True
+    ),
+    *_each("conv2d-groups-wide", (2, 32, 6, 17), (80, 16, 3, 3), "winograd", "direct", groups=2, padding=1),
+    *_each(
+        "conv2d-groups-merged", (2, 32, 9, 8), (32, 4, 3, 3), "auto", "direct", "im2col", groups=8, padding=1, bias=True
+    ),
+    *_each("conv2d-groups-merged-all", (2, 12, 5, 8), (16, 6, 3, 3), "auto", "winograd", groups=2, padding=1),
+    *_each("conv2d-depthwise-dilation", (2, 18, 9, 12), (18, 1, 3, 3), "auto", groups=18, dilation=(2, 3), padding=2),
+    *_each("conv2d-depthwise-over", (3, 17, 3, 2), (17, 1, 5, 5), "auto", groups=17, padding=4, stride=(3, 2)),
+    *_each("conv2d-depthwise-7x7", (1, 33, 11, 19), (33, 1, 7, 7), "auto", "im2col", groups=33, padding=3, bias=True),
+    *_each("conv2d-groups-stride", (2, 10, 8, 9), (15, 2, 3, 2), "auto", "im2col", groups=5, stride=2, padding=1),
+    *_each("conv2d-groups-1x1", (3, 34, 4, 5), (6, 17, 1, 1), "auto", groups=2, bias=True, large=(8, 34, 40, 40)),
+    *_each("conv2d-groups-dilation", (2, 8, 11, 9), (36, 4, 3, 3), "auto", groups=2, dilation=(3, 2), padding=2),
     # dilation
     *_each("conv2d-dilation", (2, 3, 9, 10), (4, 3, 3, 3), "auto", dilation=2, padding=2, bias=True),
+    *_each("conv2d-dilation-16", (2, 18, 8, 16), (17, 18, 3, 3), "auto", "im2col", dilation=2, padding=2, bias=True),
+    *_each("conv2d-dilation-rows", (2, 5, 12, 7), (33, 5, 3, 3), "auto", dilation=(4, 1), padding=(4, 1)),
+    *_each("conv2d-dilation-over", (2, 3, 4, 3), (4, 3, 3, 3), "auto", dilation=5, padding=5),
     *_each("conv2d-dilation-stride", (2, 3, 9, 10), (4, 3, 3, 2), "auto", dilation=(1, 3), stride=(2, 2), padding=1),
+    *_each("conv2d-dilation-common", (2, 4, 15, 13), (6, 4, 3, 4), "auto", dilation=(4, 2), stride=(2, 4), padding=3),
+    *_each("conv2d-dilation-stride-3", (2, 3, 14, 11), (5, 3, 4, 3), "auto", dilation=(2, 3), stride=(3, 2), padding=2),
     # other dimensions
     *_each("conv1d", (2, 5, 17), (7, 5, 3), "auto", "im2col", padding=1, bias=True),
     *_each("conv1d-stride", (2, 2, 16), (3, 2, 4), "auto", stride=3, dilation=2, padding=2),

@@ -75,9 +75,19 @@ SHAPES = (
     Shape(128, 32, 32, 32, groups=32),
     Shape(128, 64, 32, 64, stride=2, groups=64),
     Shape(128, 256, 8, 256, groups=256),
-    # Groups and dilation.
+    Shape(128, 128, 16, 128, groups=128),
+    Shape(128, 128, 16, 128, stride=2, groups=128),
+    Shape(128, 64, 16, 64, kernel=5, padding=2, groups=64),
+    # Groups and dilation: groups of 16 channels, ResNeXt's of 4 and 8, groups that fill no vector.
     Shape(128, 64, 16, 64, groups=4),
+    Shape(32, 128, 28, 128, groups=32),
+    Shape(32, 256, 14, 256, groups=32),
+    Shape(32, 128, 28, 128, stride=2, groups=32),
+    Shape(32, 96, 28, 96, stride=2, groups=4),
+    Shape(128, 60, 16, 60, groups=5),
     Shape(128, 32, 16, 32, padding=2, dilation=2),
+    Shape(32, 64, 32, 64, padding=4, dilation=4),
+    Shape(128, 16, 32, 16, padding=2, dilation=2),
 )
 
 
