@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _C
+from .. import _C, backends
 from ..autograd import Tensor
 from ..autograd.dtype import Array
 from .checks import nonnegative
@@ -18,6 +18,8 @@ from .table import StateTable, mix
 __all__ = ["Muon"]
 
 _ADJUSTMENTS = ("original", "match_rms_adamw")
+_BF16_ROWS = 64
+"""Rows and columns of a matrix, at least, whose products in bfloat16 are faster than in float32."""
 
 
 class Muon(Optimizer):
@@ -27,7 +29,7 @@ class Muon(Optimizer):
         w ← (1 - lr λ) w - lr a · orthogonal(u)
 
     `orthogonal` is a fixed number of Newton-Schulz iterations on X = u / ‖u‖, of which with A = X Xᵀ each is
-    `X ← a X + (b A + c A²) X`. A parameter with more than two dimensions, such as a filter, counts as the matrix
+    `X ← (a I + b A + c A²) X`. A parameter with more than two dimensions, such as a filter, counts as the matrix
     (first dimension, the rest). Biases, norms, embeddings and the last layer are better left to `AdamW`.
 
     Args:
@@ -43,12 +45,16 @@ class Muon(Optimizer):
             a = 0.2 √max(rows, columns).
         maximize: ascend instead.
         decoupled_weight_decay: False adds λ w to g instead.
+        ns_bfloat16: round A and the factors of the iteration's products to bfloat16, as the source does; products are
+            summed, and X is kept, in float32. True always does, False never, None where that is faster: for matrices
+            of at least 64 rows and columns, on a processor that multiplies bfloat16 (`backends.bf16.unit` is not
+            "rounding"). Parameters in float64 are never rounded.
 
     Raises:
         ValueError: for a parameter with fewer than two dimensions, a negative value or an unknown adjustment.
 
     Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; the adjustment from Liu et
-    al. 2025, arXiv:2502.16982. PyTorch iterates in bfloat16, fastnn in the dtype of the parameter.
+    al. 2025, arXiv:2502.16982. PyTorch keeps X in bfloat16 too, for matrices of any size.
     """
 
     slots = ("momentum_buffer",)
@@ -67,6 +73,7 @@ class Muon(Optimizer):
         *,
         maximize: bool = False,
         decoupled_weight_decay: bool = True,
+        ns_bfloat16: bool | None = None,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -79,6 +86,7 @@ class Muon(Optimizer):
             "adjust_lr_fn": adjust_lr_fn,
             "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
+            "ns_bfloat16": ns_bfloat16,
         }
         super().__init__(params, defaults)
 
@@ -86,6 +94,8 @@ class Muon(Optimizer):
         nonnegative("Muon", group, "weight_decay", "momentum", "eps", "ns_steps")
         if group["adjust_lr_fn"] not in (None, *_ADJUSTMENTS):
             raise ValueError(f"Muon: expected adjust_lr_fn in {_ADJUSTMENTS} or None, got {group['adjust_lr_fn']!r}")
+        if group["ns_bfloat16"] not in (None, False, True):
+            raise ValueError(f"Muon: expected ns_bfloat16 to be None, False or True, got {group['ns_bfloat16']!r}")
         if len(group["ns_coefficients"]) != 3:
             raise ValueError(f"Muon: expected three ns_coefficients, got {group['ns_coefficients']!r}")
         for parameter in group["params"]:
@@ -110,7 +120,10 @@ class Muon(Optimizer):
             for row, i in enumerate(members):
                 update = gradients[i] * (1.0 - momentum) + buffers[i] * momentum if group["nesterov"] else buffers[i]
                 matrices[row] = update.reshape(shape)
-            directions = orthogonalized(matrices, group["ns_coefficients"], group["ns_steps"], group["eps"])
+            rounded = group["ns_bfloat16"]
+            if rounded is None:
+                rounded = min(shape) >= _BF16_ROWS and backends.bf16.unit != "rounding"
+            directions = orthogonalized(matrices, group["ns_coefficients"], group["ns_steps"], group["eps"], rounded)
             weights = [live[i].data for i in members]
             moves = [direction.reshape(weight.shape) for direction, weight in zip(directions, weights)]
             mix(weights, 1.0 - lr * decay if decoupled else 1.0, moves, -lr * _adjustment(group["adjust_lr_fn"], shape))
@@ -134,10 +147,13 @@ def _adjustment(name: str | None, shape: tuple[int, ...]) -> float:
     return math.sqrt(max(1.0, rows / columns))
 
 
-def orthogonalized(matrices: Array, coefficients: tuple[float, float, float], steps: int, eps: float) -> Array:
+def orthogonalized(
+    matrices: Array, coefficients: tuple[float, float, float], steps: int, eps: float, bfloat16: bool = False
+) -> Array:
     """Newton-Schulz iterations from each matrix over its Frobenius norm, (n, rows, columns) -> (n, rows, columns).
 
-    The results have the singular vectors of the matrices, and singular values between about 0.7 and 1.2.
+    The results have the singular vectors of the matrices, and singular values between about 0.7 and 1.2. With
+    `bfloat16` the factors of all products are rounded to it, if they are float32.
     """
     a, b, c = coefficients
     wide = matrices.shape[1] <= matrices.shape[2]
@@ -147,10 +163,24 @@ def orthogonalized(matrices: Array, coefficients: tuple[float, float, float], st
     count, rows, _ = x.shape
     gram, powers = (_C.empty((count, rows, rows), x.dtype) for _ in range(2))
     following = _C.empty(x.shape, x.dtype)
+    diagonal = powers.reshape(count, -1)[:, :: rows + 1]
     for _ in range(steps):
-        _C.matmul(x, False, x, True, gram)
-        _C.matmul(gram, False, gram, False, powers)
+        _C.matmul(x, False, x, True, gram, bf16=bfloat16)
+        if bfloat16 and x.dtype == np.float32:
+            _round_to_bfloat16(gram, powers)
+        _C.matmul(gram, False, gram, False, powers, bf16=bfloat16)
         _C.axpby(b, gram, c, powers, powers)
-        _C.matmul(powers, False, x, False, following)
-        _C.axpby(a, x, 1.0, following, x)
+        diagonal += a
+        _C.matmul(powers, False, x, False, following, bf16=bfloat16)
+        x, following = following, x
     return x if wide else x.transpose(0, 2, 1)
+
+
+def _round_to_bfloat16(x: Array, room: Array) -> None:
+    """Rounds to eight significant bits in place, by Veltkamp's splitting: t - (t - x) with t = (2¹⁶ + 1) x.
+
+    `b A + c A²` would otherwise have one A rounded and one not, and their difference doubles the error of the whole.
+    """
+    _C.axpby(65537.0, x, 0.0, x, room)
+    _C.axpby(1.0, room, -1.0, x, x)
+    _C.axpby(1.0, room, -1.0, x, x)

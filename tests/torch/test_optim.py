@@ -91,12 +91,31 @@ def test_twenty_steps(kind: str, options: dict[str, Any], dtype: str) -> None:
         compare(ours, theirs, 10.0 if kind == "Muon" else 1.0)
 
 
-def test_muon_stays_near_pytorchs_in_bfloat16() -> None:
+@pytest.mark.parametrize("bfloat16", [None, True])
+def test_muon_stays_near_pytorchs_in_bfloat16(bfloat16: bool | None) -> None:
     """A step of rate 1 moves singular values by 1; bfloat16 has eight bits, five iterations amplify their error."""
     ours, theirs = pairs("Muon", "float32")
-    step_both(ours, theirs, optim.Muon(ours, lr=1.0), torch.optim.Muon(theirs, lr=1.0), 0)
+    one = optim.Muon(ours, lr=1.0, ns_bfloat16=bfloat16)
+    step_both(ours, theirs, one, torch.optim.Muon(theirs, lr=1.0), 0)
     for mine, its in zip(ours, theirs):
         assert np.abs(mine.data - its.detach().numpy()).max() < 0.05
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (200, 72)])
+def test_muon_in_bfloat16_is_no_further_from_float64_than_pytorchs(shape: tuple[int, int]) -> None:
+    """PyTorch rounds what it keeps between products as well."""
+    gradient = np.random.default_rng(0).standard_normal(shape)
+    moved = {}
+    for dtype in (np.float32, np.float64):
+        w = Tensor(np.zeros(shape, dtype), requires_grad=True)
+        w.grad = Tensor(gradient.astype(dtype))
+        optim.Muon([w], lr=1.0, ns_bfloat16=True).step()
+        moved[dtype] = w.data
+    its = torch.zeros(shape, requires_grad=True)
+    its.grad = torch.from_numpy(gradient.astype(np.float32))
+    torch.optim.Muon([its], lr=1.0).step()
+    error = np.linalg.norm(moved[np.float32] - moved[np.float64])
+    assert 0 < error <= np.linalg.norm(its.detach().numpy() - moved[np.float64])
 
 
 @pytest.mark.parametrize(("kind", "options"), OPTIONS, ids=IDS)
