@@ -44,7 +44,11 @@ def trained(model: nn.Module) -> list[str]:
 
 
 def test_every_parameter_is_in_one_stage_and_one_layer() -> None:
-    for name in models.names():
+    some = (
+        "mlp", "lenet5", "small", "vgg_small", "all_cnn_c", "resnet20_b", "wrn_10_2", "densenet_bc_40_12", "mobile",
+        "mobilenet_v1_025", "mobilenet_v2_025", "speed94",
+    )  # fmt: skip
+    for name in some:
         model = models.create(name, 10, 3, 32)
         for split in (transfer.stages, transfer.layers):
             found = [p for part in split(model) for p in part.named_parameters()]
@@ -269,7 +273,7 @@ def test_the_classifier_is_sklearns() -> None:
         ours.bias.data - ours.bias.data.mean(), theirs.intercept_ - theirs.intercept_.mean(), atol=1e-4
     )
     steps = transfer.fit_linear(
-        data.TensorDataset(x, y), 3, l2=l2, optimizer=lambda p: optim.Adam(p, 0.05), epochs=600, batch_size=90
+        data.TensorDataset(x, y), 3, l2=l2, optimizer=lambda p: optim.Adam(p, 0.05), epochs=300, batch_size=90
     )
     np.testing.assert_allclose(steps.weight.data, ours.weight.data, atol=0.02)
 
