@@ -59,3 +59,38 @@ def test_a_single_number_can_be_padded_by_nothing() -> None:
     x = fastnn.tensor(3.0, requires_grad=True)
     F.pad(x, ()).backward()
     assert x.grad.item() == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("layout", ["first", "last", "mixed", "strided"])
+@pytest.mark.parametrize("axis", [0, 1, 3, -2])
+def test_large_tensors_are_joined_as_numpy_joins_them(dtype: type, layout: str, axis: int) -> None:
+    """Values, dtype, and the order in memory where the tensors have one; gradients are the pieces."""
+    parts = []
+    for i, length in enumerate((5, 1, 9)):
+        shape = [8, 24, 20, 22]
+        shape[axis] = length
+        part = np.random.default_rng(i).integers(0, 100, shape).astype(dtype)
+        if layout == "last" or (layout == "mixed" and i):
+            part = np.ascontiguousarray(part.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        if layout == "strided":
+            spread = np.zeros([2 * size for size in shape], dtype)
+            spread[::2, ::2, ::2, ::2] = part
+            part = spread[::2, ::2, ::2, ::2]
+        parts.append(part)
+    expected = np.concatenate(parts, axis)
+    tensors = [fastnn.Tensor(part, requires_grad=dtype is not np.int64) for part in parts]
+    y = fastnn.cat(tensors, axis)
+    np.testing.assert_array_equal(y.data, expected, strict=True)
+    if layout in ("first", "last"):
+        assert y.data.strides == expected.strides
+    if dtype is not np.int64:
+        (y * fastnn.Tensor(expected)).sum().backward()
+        for tensor, part in zip(tensors, parts, strict=True):
+            assert tensor.grad is not None
+            np.testing.assert_array_equal(tensor.grad.data, part)
+
+
+def test_large_tensors_that_do_not_fit_are_not_joined() -> None:
+    with pytest.raises(ValueError, match=r"cat: shapes .* differ in another dimension than 0"):
+        fastnn.cat([fastnn.zeros(100, 400), fastnn.zeros(100, 401)], 0)
