@@ -72,7 +72,7 @@ bool = bool_
 
 _SUBMODULES = {
     "bench", "cli", "data", "diagnose", "ensemble", "evaluation", "inference", "memory", "models", "nn", "optim",
-    "preprocessing", "profiler", "recipes", "reference", "serialization", "train", "transfer", "transforms",
+    "preprocessing", "profiler", "recipes", "reference", "report", "serialization", "train", "transfer", "transforms",
 }  # fmt: skip
 _FUNCTIONS = {"save": "serialization", "load": "serialization"}
 
@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from . import profiler as profiler
     from . import recipes as recipes
     from . import reference as reference
+    from . import report as report
     from . import serialization as serialization
     from . import train as train
     from . import transfer as transfer

@@ -37,6 +37,7 @@ from fastnn import (
     random,
     recipes,
     reference,
+    report,
     train,
     transfer,
     transforms,
@@ -46,7 +47,7 @@ from tests.process import ROOT, python
 
 PUBLIC = [
     fastnn, nn, F, nn.init, optim, lr_scheduler, data, transforms, train, transfer, models, models.zoo, autograd, cpu,
-    memory, random, diagnose, ensemble, evaluation, bench, preprocessing, profiler, recipes, reference,
+    memory, random, diagnose, ensemble, evaluation, bench, preprocessing, profiler, recipes, reference, report,
 ]  # fmt: skip
 MODULES = sorted(
     info.name

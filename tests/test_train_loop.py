@@ -150,7 +150,7 @@ def test_records(images):
     record = trainer.fit(loader, test, 1)[0]
     assert set(record) == {
         "epoch", "step", "lr", "train_loss", "train_top3", "test_loss", "test_top3", "images", "images_per_second",
-        "seconds", "eval_seconds",
+        "seconds", "data_seconds", "forward_seconds", "backward_seconds", "optimizer_seconds", "eval_seconds",
     }  # fmt: skip
     assert record["images"] == ROWS
     assert record["images_per_second"] == pytest.approx(ROWS / record["seconds"])

@@ -1,4 +1,4 @@
-"""The command line: `fastnn train | recipes | eval | predict | bench | info`.
+"""The command line: `fastnn train | recipes | eval | predict | report | bench | info`.
 
 Each command is a module with `add_arguments(parser)` and `run(args) -> exit code`; only that of the command given
 is imported, and it imports what it needs when it runs. Errors that a user can cause end in one line on the standard
@@ -27,6 +27,7 @@ COMMANDS = {
     "eval": "evaluate the network of a run on the test images",
     "recipes": "list the recipes of `fastnn train --recipe`, or show one",
     "predict": "classify image files with the network of a run",
+    "report": "write one HTML page about a run, or compare several",
     "bench": "measure kernels, training steps, optimisers, augmentation and inference",
     "info": "show version, processor, threads and measured peaks",
 }

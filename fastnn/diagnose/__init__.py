@@ -22,6 +22,7 @@ from .paths import (
 )
 from .summary import LayerSummary, Summary, summary
 from .updates import UpdateRatios, UpdateReport
+from .weights import ParameterStatistics, WeightReport, weight_statistics
 
 __all__ = [
     "HessianSpectrum",
@@ -38,11 +39,13 @@ __all__ = [
     "OperationRange",
     "OptimizerPath",
     "OptimizerPaths",
+    "ParameterStatistics",
     "Sharpness",
     "Summary",
     "TestFunction",
     "UpdateRatios",
     "UpdateReport",
+    "WeightReport",
     "beale",
     "bowl",
     "gradient_noise_scale",
@@ -57,4 +60,5 @@ __all__ = [
     "sharpness",
     "summary",
     "trace_nonfinite",
+    "weight_statistics",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -25,6 +25,7 @@ _STEEPEST: dict[type[Module], float] = {
     nn.Hardsigmoid: 1 / 6, nn.Hardswish: 1.5, nn.Tanh: 1.0, nn.Hardtanh: 1.0, nn.Softsign: 1.0,
 }  # fmt: skip
 """The elementwise activations and the largest slope each has."""
+_NAMES = 48
 
 
 @dataclass(frozen=True)
@@ -91,34 +92,53 @@ class LayerReport(Report):
     def draw(self, figure: Any) -> None:
         """Distributions above, spread by depth and the saturated and dead shares below."""
         above, below = figure.subplots(2, 2)
-        for axes, rows, title in zip(above, (self.activations, self.gradients), ("Activations", "Gradients")):
-            _draw_violins(axes, rows)
-            axes.set(title=title)
+        self.draw_distributions(above[0])
+        self.draw_distributions(above[1], gradients=True)
+        self.draw_spread(below[0])
+        self.draw_flat(below[1])
+
+    def draw_distributions(self, axes: Any, gradients: bool = False) -> None:
+        """A histogram on its side for each layer, all of one width, scaled by the layer's largest magnitude."""
+        rows = self.gradients if gradients else self.activations
+        for place, each in enumerate(rows):
+            if each.counts:
+                scale = max(abs(each.minimum), abs(each.maximum)) or 1.0
+                edges, counts = np.array(each.edges) / scale, np.sqrt(np.array(each.counts))
+                heights = place + 0.8 * counts / counts.max()
+                colour = "C1" if gradients else "C0"
+                axes.stairs(heights, edges, baseline=place, orientation="horizontal", fill=True, color=colour)
+        name_layers(axes, [each.name for each in rows])
+        axes.set(title="Gradients" if gradients else "Activations", ylabel="value / largest magnitude")
+
+    def draw_spread(self, axes: Any) -> None:
+        """The standard deviation of activations and gradients by depth."""
         depth = {each.name: place for place, each in enumerate(self.activations)}
-        for rows, label, colour in ((self.activations, "activations", "C0"), (self.gradients, "gradients", "C3")):
+        for rows, label, colour in ((self.activations, "activations", "C0"), (self.gradients, "gradients", "C1")):
             if rows:
                 layers = [depth[each.name] for each in rows]
-                below[0].semilogy(layers, [each.std or np.nan for each in rows], ".-", label=label, color=colour)
-        below[0].set(title="Standard deviation by depth", xlabel="layer")
-        below[0].legend(frameon=False)
+                axes.semilogy(layers, [each.std or np.nan for each in rows], ".-", label=label, color=colour)
+        axes.set(title="Standard deviation by depth", xlabel="layer", ylabel="standard deviation")
+        axes.legend(frameon=False)
+
+    def draw_flat(self, axes: Any) -> None:
+        """The share of saturated values, and of dead units, of each elementwise activation."""
         flat = [each for each in self.activations if each.saturated is not None]
         places = np.arange(len(flat))
-        below[1].bar(places - 0.2, [100 * (each.saturated or 0) for each in flat], 0.4, label="saturated")
-        below[1].bar(places + 0.2, [100 * (each.dead or 0) for each in flat], 0.4, label="dead units")
-        below[1].set_xticks(places, [each.name for each in flat], rotation=60, fontsize=7)
-        below[1].set(title="Saturated values and dead units, per cent", ylim=(0, 100))
-        below[1].legend(frameon=False)
+        axes.bar(places - 0.2, [100 * (each.saturated or 0) for each in flat], 0.4, label="saturated")
+        axes.bar(places + 0.2, [100 * (each.dead or 0) for each in flat], 0.4, label="dead units")
+        name_layers(axes, [each.name for each in flat])
+        axes.set(title="Saturated values and dead units, per cent", ylabel="%", ylim=(0, 100))
+        axes.legend(frameon=False)
 
 
-def _draw_violins(axes: Any, rows: tuple[LayerStatistics, ...]) -> None:
-    """A histogram on its side for each layer, all of one width, scaled by the layer's largest magnitude."""
-    for place, each in enumerate(rows):
-        if each.counts:
-            scale = max(abs(each.minimum), abs(each.maximum)) or 1.0
-            edges, counts = np.array(each.edges) / scale, np.sqrt(np.array(each.counts))
-            axes.stairs(place + 0.8 * counts / counts.max(), edges, baseline=place, orientation="horizontal", fill=True)
-    axes.set_xticks(range(len(rows)), [each.name for each in rows], rotation=60, fontsize=7)
-    axes.set(ylabel="value / largest magnitude")
+def name_layers(axes: Any, names: Sequence[str]) -> None:
+    """The names of layers, or parameters, along the axis; of very many only every second, third and so on."""
+    every = -(-len(names) // _NAMES) or 1
+    shown = list(names[::every])
+    turned: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(
+        range(0, len(names), every), shown, fontsize=7, **(turned if max(map(len, shown), default=0) > 3 else {})
+    )
 
 
 class _Sums:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..nn.module import Module
 from ..report import Report
 from ..train.callbacks import Callback, StepResult
+from .layers import name_layers
 
 if TYPE_CHECKING:
     from ..train.trainer import Trainer
@@ -43,6 +44,16 @@ class UpdateReport(Report):
         axes.set(title="Length of the update / length of the weight", xlabel="step")
         if axes.lines:
             axes.legend(frameon=False, fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+    def draw_last(self, axes: Any) -> None:
+        """The ratio of each parameter at the last step, about 10⁻³ marked."""
+        last = {name: values[-1] for name, values in self.ratios.items() if values}
+        matrices = {name.removesuffix(".weight"): value for name, value in last.items() if name.endswith("weight")}
+        shown = {name: value if value > 0 else np.nan for name, value in (matrices or last).items()}
+        axes.semilogy(range(len(shown)), list(shown.values()), "o", markersize=4)
+        axes.axhline(1e-3, color="#888888", linestyle="--", linewidth=1.0)
+        name_layers(axes, list(shown))
+        axes.set(title="Length of the update / length of the weight", ylabel="ratio")
 
 
 class UpdateRatios(Callback):

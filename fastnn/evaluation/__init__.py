@@ -9,6 +9,7 @@ from .calibration import Calibration, calibration, fit_temperature
 from .confusion import Confusion, confusion
 from .intervals import Interval, bootstrap_interval, wilson_interval
 from .learning_curve import LearningCurve, learning_curve
+from .paired import PairedComparison, compare_predictions
 from .splits import CrossValidation, Fold, accuracy, cross_validate, k_fold, split
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "Fold",
     "Interval",
     "LearningCurve",
+    "PairedComparison",
     "accuracy",
     "bias_variance",
     "bootstrap_interval",
     "calibration",
+    "compare_predictions",
     "confusion",
     "cross_validate",
     "fit_temperature",

@@ -40,12 +40,14 @@ class Calibration(Report):
     nll: float
 
     def draw(self, figure: Any) -> None:
-        """The reliability diagram, with the share of rows below."""
+        """The reliability diagram, points larger where more rows are, and the share of rows below."""
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        above.plot([0, 1], [0, 1], color="#999999", linestyle="--", linewidth=1.0)
-        above.plot(self.confidence, self.accuracy, ".-")
-        above.set(ylabel="accuracy", title=f"expected calibration error {self.error:.4f}", xlim=(0, 1), ylim=(0, 1))
-        below.bar(self.confidence, np.array(self.counts) / max(sum(self.counts), 1), width=0.02)
+        above.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1.0)
+        shares = np.array(self.counts) / max(sum(self.counts), 1)
+        above.plot(self.confidence, self.accuracy, linewidth=0.8)
+        above.scatter(self.confidence, self.accuracy, s=10 + 120 * shares, clip_on=False, zorder=3)
+        above.set(ylabel="accuracy", title=f"Expected calibration error {self.error:.4f}", xlim=(0, 1), ylim=(0, 1.02))
+        below.bar(self.confidence, shares, width=0.03)
         below.set(xlabel="confidence", ylabel="share of rows")
 
 

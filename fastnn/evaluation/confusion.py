@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..report import Report
+from ..report.style import literal
 from ..train.metrics import ConfusionMatrix
 
 __all__ = ["Confusion", "confusion"]
+
+_NUMBERED = 20
+_LONGEST_NAME = 20
 
 
 @dataclass(frozen=True)
@@ -39,19 +43,49 @@ class Confusion(Report):
     recall: list[float]
     f1: list[float]
 
+    def most_confused(self, limit: int = 10) -> list[tuple[int, int, int]]:
+        """The commonest mistakes as (right class, predicted class, times), the commonest first.
+
+        Args:
+            limit: at most so many.
+        """
+        wrong = self.counts * (1 - np.eye(len(self.counts), dtype=np.int64))
+        cells = np.argsort(-wrong, axis=None, kind="stable")[:limit]
+        found = [(*divmod(int(cell), len(wrong)), int(wrong.flat[cell])) for cell in cells]
+        return [(right, predicted, times) for right, predicted, times in found if times]
+
     def draw(self, figure: Any) -> None:
-        """The shares of each row by colour, the counts as numbers."""
+        """The share of its row by colour, and in per cent as a number, for up to 20 classes."""
+        from matplotlib.colors import LinearSegmentedColormap
+
         axes = figure.subplots()
         shares = self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
-        figure.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), label="share of the row")
-        places = range(len(self.classes))
-        axes.set_xticks(places, self.classes, rotation=60, fontsize=8)
-        axes.set_yticks(places, self.classes, fontsize=8)
-        if len(self.classes) <= 20:
-            for i, j in zip(*np.nonzero(self.counts), strict=True):
-                colour = "white" if shares[i, j] > 0.5 else "black"
-                axes.text(j, i, str(self.counts[i, j]), ha="center", va="center", fontsize=7, color=colour)
-        axes.set(xlabel="predicted", ylabel="right", title=f"accuracy {100 * self.accuracy:.2f} %")
+        # From transparent to full, so that the picture suits a light and a dark ground.
+        ramp = LinearSegmentedColormap.from_list("shares", [(0.0, 0.45, 0.7, 0.0), (0.0, 0.45, 0.7, 1.0)])
+        figure.colorbar(axes.imshow(shares, cmap=ramp, vmin=0, vmax=1), label="share of the row", shrink=0.8)
+        places, few = range(len(self.classes)), len(self.classes) <= _NUMBERED
+        names = [literal(_short(name)) for name in self.classes]
+        size = 8 if few else max(2.5, 250 / len(self.classes))
+        turned = (
+            {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names), default=0) > 3 else {}
+        )
+        axes.set_xticks(places, names, fontsize=size, **turned)
+        axes.set_yticks(places, names, fontsize=size)
+        for i, j in zip(*np.nonzero(self.counts), strict=True) if few else ():
+            colour = {"color": "white"} if shares[i, j] > 0.7 else {}
+            axes.text(j, i, _percent(shares[i, j]), ha="center", va="center", fontsize=7, **colour)
+        axes.grid(False)
+        axes.set(
+            xlabel="predicted", ylabel="right", title=f"Per cent of each class (accuracy {100 * self.accuracy:.2f} %)"
+        )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}" if 0.001 <= share < 0.9995 else f"{100 * share:.0f}"
 
 
 def confusion(scores: npt.ArrayLike, labels: npt.ArrayLike, classes: Sequence[str] | None = None) -> Confusion:

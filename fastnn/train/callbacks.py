@@ -199,7 +199,7 @@ class MetricsWriter(Callback):
 
 
 class LearningRateMonitor(Callback):
-    """Keeps the learning rate and the loss of every n-th step, for plots.
+    """Keeps the learning rate, the momentum and the loss of every n-th step, for plots.
 
     Args:
         every: n.
@@ -208,6 +208,7 @@ class LearningRateMonitor(Callback):
         steps: numbers of the steps kept, from 1.
         rates: their learning rates.
         losses: their losses.
+        momenta: their momenta, or β₁; empty for a method that has neither.
 
     Raises:
         ValueError: if n is less than 1.
@@ -220,6 +221,14 @@ class LearningRateMonitor(Callback):
         self.steps: list[int] = []
         self.rates: list[float] = []
         self.losses: list[float] = []
+        self.momenta: list[float] = []
+
+    def on_step_start(self, trainer: Trainer) -> None:
+        # Here rather than after the step, when a schedule has changed it already.
+        group = trainer.optimizer.param_groups[0]
+        momentum = group.get("momentum", group.get("betas", (None,))[0])
+        if momentum is not None and trainer.step % self.every == 0:
+            self.momenta.append(float(momentum))
 
     def on_step_end(self, trainer: Trainer, result: StepResult) -> None:
         if (result.step - 1) % self.every == 0:
@@ -228,7 +237,9 @@ class LearningRateMonitor(Callback):
             self.losses.append(result.loss)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": list(self.steps), "rates": list(self.rates), "losses": list(self.losses)}
+        names = ("steps", "rates", "losses", "momenta")
+        return {name: list(getattr(self, name)) for name in names}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.steps, self.rates, self.losses = (list(state[key]) for key in ("steps", "rates", "losses"))
+        self.momenta = list(state.get("momenta", ()))

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..report import new_figure, save_figure
+from ..report.style import literal
 from .callbacks import Callback, LearningRateMonitor
+from .curves import RunCurves, TrainingCurves
 from .evaluation import Batches, predict
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["CURVES_FILE", "MISTAKES_FILE", "Plots", "plot_curves", "plot_mistakes"]
 
 CURVES_FILE, MISTAKES_FILE = "curves.png", "mistakes.png"
-_TRAIN, _TEST, _RATE = "#1f77b4", "#d62728", "#555555"
 _COLUMNS = 8
 
 
@@ -77,37 +78,8 @@ def plot_curves(
         ImportError: without matplotlib.
         OSError: if the file cannot be written.
     """
-    figure = new_figure(12.0, 3.6)
-    loss, accuracy, rate = figure.subplots(1, 3)
-    epochs = [record["epoch"] for record in history]
-    for name, colour in (("train", _TRAIN), ("test", _TEST)):
-        for axes, kind, scale in ((loss, "loss", 1.0), (accuracy, "accuracy", 100.0)):
-            key = f"{name}_{kind}"
-            known = [record for record in history if key in record]
-            if known:
-                values = [scale * record[key] for record in known]
-                label = train_loss if (name, kind) == ("train", "loss") else name
-                shown = [record["epoch"] for record in known]
-                axes.plot(shown, values, color=colour, label=label, marker=".", markersize=5, linewidth=1.5)
-    last = history[-1]
-    loss.set(title="Loss", xlabel="epoch", ylim=(0, None))
-    accuracy.set(title="Accuracy in per cent", xlabel="epoch")
-    if "test_accuracy" in last:
-        accuracy.set_title(f"Accuracy in per cent (test: {100 * last['test_accuracy']:.2f})")
-    if rates is not None and rates.steps:
-        rate.plot(rates.steps, rates.rates, color=_RATE, linewidth=1.5)
-        rate.set(title="Learning rate", xlabel="step", ylim=(0, None))
-    else:
-        rate.plot(epochs, [record["lr"] for record in history], color=_RATE, marker=".", linewidth=1.5)
-        rate.set(title="Learning rate", xlabel="epoch", ylim=(0, None))
-    for axes in (loss, accuracy, rate):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in (loss, accuracy):
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        if axes.lines:
-            axes.legend(frameon=False)
-    save_figure(figure, path)
+    trace = rates.state_dict() if rates is not None else None
+    TrainingCurves([RunCurves.of(history, trace, train_loss=train_loss)]).plot(path)
 
 
 def plot_mistakes(
@@ -174,4 +146,4 @@ def _draw(axes: Any, image: npt.NDArray[np.uint8]) -> None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 10 else name[:9] + "…"
+    return literal(name if len(name) <= 10 else name[:9] + "…")

@@ -21,6 +21,7 @@ from .callbacks import Callback, StepResult
 from .config import extent_of
 from .evaluation import Batches, Loss, evaluate, predict
 from .metrics import Accuracy, Mean, Metric
+from .phases import PhaseClock
 
 __all__ = ["DivergedError", "Trainer"]
 
@@ -67,7 +68,8 @@ class Trainer:
         step: steps completed, over all epochs.
         history: one record per completed epoch: "epoch", "step", "lr", "train_loss", "train_<metric>",
             "test_loss", "test_<metric>", "images", "images_per_second" and "seconds" (both of training steps
-            alone), "eval_seconds".
+            alone), of these "data_seconds" (waiting for the loader), "forward_seconds" (with the loss),
+            "backward_seconds" and "optimizer_seconds" (with clipping and schedule); "eval_seconds".
         should_stop: set to True to end training after the present epoch.
         evaluation_skipped: whether the last completed epoch was one without evaluation.
 
@@ -195,18 +197,23 @@ class Trainer:
         # A generator is closed at once, not when it is collected, so that an error leaves no thread behind.
         with closing(iterator) if hasattr(iterator, "close") else nullcontext():
             start = time.perf_counter()
+            self._clock.begin()
             while self.step < self._steps and (batches := list(islice(iterator, self.accumulate))):
+                self._clock.count("data")
                 lr = self.lr
                 passes = self._train_step(batches)
                 self._seconds += time.perf_counter() - start
                 self._note(passes, lr)
                 start = time.perf_counter()
+                self._clock.begin()
 
     def _train_step(self, batches: Sequence[tuple[Tensor, ...]]) -> list[_Pass]:
         """One step of the optimiser; returns what the network gave for each batch before it."""
         for callback in self.callbacks:
             callback.on_step_start(self)
+        self._clock.begin()
         self.optimizer.zero_grad()
+        self._clock.count("optimizer")
         passes = []
         rows = sum(len(y.data) for _, y in batches)
         for x, y in batches:
@@ -220,15 +227,19 @@ class Trainer:
                     f"learning rate {self.lr:g}); a lower learning rate may help, "
                     "fastnn.diagnose.trace_nonfinite finds the operation it came from"
                 )
+            self._clock.count("forward")
             (loss if len(batches) == 1 else loss * (len(y.data) / rows)).backward()
+            self._clock.count("backward")
             passes.append(_Pass(output.data, y.data, value))
         for callback in self.callbacks:
             callback.on_gradients(self)
+        self._clock.begin()
         if self.clip_norm is not None:
             clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
         if self.scheduler is not None and self._steps_schedule:
             self.scheduler.step()
+        self._clock.count("optimizer")
         return passes
 
     def _note(self, passes: Sequence[_Pass], lr: float) -> None:
@@ -266,7 +277,7 @@ class Trainer:
             self.scheduler.step()
         record["images"] = self._mean.weight
         record["images_per_second"] = self._mean.weight / self._seconds if self._seconds else math.nan
-        return record | {"seconds": self._seconds, "eval_seconds": evaluated}
+        return record | {"seconds": self._seconds, **self._clock.record(), "eval_seconds": evaluated}
 
     @property
     def _steps_schedule(self) -> bool:
@@ -275,6 +286,7 @@ class Trainer:
     def _begin_epoch_sums(self) -> None:
         self._batch = 0
         self._seconds = 0.0
+        self._clock = PhaseClock()
         self._last_lr = 0.0
         self._mean = Mean()
         for metric in self._train_metrics.values():
@@ -318,6 +330,7 @@ class Trainer:
             "present_epoch": {
                 "batch": self._batch,
                 "seconds": self._seconds,
+                "phases": dict(self._clock.seconds),
                 "lr": self._last_lr,
                 "loss": self._mean.state_dict(),
                 "metrics": {name: metric.state_dict() for name, metric in self._train_metrics.items()},
@@ -369,6 +382,7 @@ class Trainer:
             metric.load_state_dict(present["metrics"][name])
         self._mean.load_state_dict(present["loss"])
         self._batch, self._seconds = int(present["batch"]), float(present["seconds"])
+        self._clock.load(present.get("phases", {}))
         self._last_lr = float(present["lr"])
         self.epoch, self.step = int(training["epoch"]), int(training["step"])
         self.should_stop = bool(training["stopped"])

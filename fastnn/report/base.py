@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .serialization import json_text, write_file
+from ..serialization import json_text, write_file
 
 __all__ = ["Report", "new_figure", "save_figure"]
 
@@ -25,8 +25,11 @@ class Report(ABC):
     size: ClassVar[tuple[float, float]] = (6.4, 4.2)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name; those that are dataclasses themselves as dicts."""
-        return {field.name: _content(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
+        """The fields by name; those that are dataclasses themselves as dicts.
+
+        A field whose metadata say `{"json": False}` is left out: arrays that a picture needs and a reader does not.
+        """
+        return _fields(self)
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The fields as a JSON object, NaN and infinities as null.
@@ -63,12 +66,18 @@ def _content(value: Any) -> Any:
     if isinstance(value, Report):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _content(getattr(value, field.name)) for field in fields(value)}
+        return _fields(value)
     if isinstance(value, list | tuple):
         return [_content(each) for each in value]
     if isinstance(value, dict):
         return {key: _content(each) for key, each in value.items()}
     return value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name, without those that JSON leaves out."""
+    kept = [field.name for field in fields(value) if field.metadata.get("json", True)]
+    return {name: _content(getattr(value, name)) for name in kept}
 
 
 def new_figure(width: float, height: float) -> Any:
