@@ -20,6 +20,7 @@ from fastnn.cli import main
 from fastnn.diagnose import weight_statistics
 from fastnn.evaluation import calibration, compare_predictions, proportion_interval
 from fastnn.report import report_runs
+from fastnn.report.predictions import Predictions
 from fastnn.report.record import read_record
 from fastnn.train import MetricsWriter, predict
 from fastnn.train.build import test_loader as loader_of
@@ -167,7 +168,7 @@ def test_the_page_says_what_the_run_said(pages, runs):
     assert f"{100 * result['best_test_accuracy']:.2f} %" in page
     assert f"{result['test_loss']:.4f}" in page
     assert f"{result['params']:,}" in page
-    assert f"{result['images_per_second']:,.0f} images/s" in page
+    assert f"images per second {result['images_per_second']:,.0f} in training" in page
     assert f"fastnn {fastnn.__version__}" in page
     assert "Changed: epochs 2." in page
 
@@ -191,6 +192,22 @@ def test_numbers_are_scikit_learns(pages, runs):
     for value in (found["calibration"]["error"], found["calibration"]["nll"], found["calibration"]["brier"]):
         assert f"{value:.4f}" in text
     assert found["temperature"]["after"]["nll"] < found["calibration"]["nll"]
+
+
+def test_no_temperature_without_mistakes_in_both_halves():
+    """Right on all even rows, the best temperature of these would be 0, and all odd mistakes infinitely bad."""
+    images = np.zeros((40, 4, 4, 1), np.uint8)
+    labels = np.arange(40) % 3
+    scores = 2 * np.eye(3)[labels]
+    scores[1] = scores[1][[1, 2, 0]]
+    dataset = data.ArrayDataset(images, labels, ["a", "b", "c"])
+    assert Predictions.of(scores, dataset).temperature is None
+    scores[2] = scores[2][[1, 2, 0]]
+    found = Predictions.of(scores, dataset)
+    assert found.temperature is not None
+    # Of 20 rows in a half, 19 are right with logit 2 / T against two of 0.
+    p = 19 / 20
+    assert found.temperature.value == pytest.approx(2 / np.log(2 * p / (1 - p)), rel=1e-3)
 
 
 def test_the_mistakes_are_the_surest_and_their_pictures_the_images(pages, runs):

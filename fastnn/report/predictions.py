@@ -67,7 +67,7 @@ class Predictions:
         best_accuracy, best_interval: those of the checkpoint `best`; None without one.
         confusion: what is taken for what.
         calibration: whether probabilities are right.
-        temperature: what a temperature would change; None without SciPy, or with a single image.
+        temperature: what a temperature would change; None without SciPy, or with too few mistakes to fit one.
         mistakes: images that it gets wrong, those it is surest of first.
         surest: images that it gets right, the surest first.
         uncertain: images whose likeliest class is least likely, right or wrong.
@@ -163,14 +163,19 @@ def examples(
 
 
 def _temperature(scores: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> Temperature | None:
-    """Each half gets the temperature of the other, so that no image is judged by what was fitted to it."""
-    if len(labels) < 2:
+    """Each half gets the temperature of the other, so that no image is judged by what was fitted to it.
+
+    None without SciPy, and where a half has no mistake: its cross-entropy only falls as the temperature goes to 0.
+    """
+    halves = slice(0, None, 2), slice(1, None, 2)
+    wrong = scores.argmax(axis=1) != labels
+    if not all(wrong[half].any() for half in halves):
         return None
     try:
         value = fit_temperature(scores, labels)
     except ImportError:
         return None
     divided = np.empty(scores.shape, np.float64)
-    for fitted, judged in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+    for fitted, judged in (halves, halves[::-1]):
         divided[judged] = scores[judged] / fit_temperature(scores[fitted], labels[fitted])
     return Temperature(value, calibration(softmax(divided), labels))

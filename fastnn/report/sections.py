@@ -93,7 +93,7 @@ def facts(run: RunReport) -> str:
     cards.append(card("time", _duration(seconds), f"of training steps, {_duration(evaluation)} of evaluation"))
     rate = images / seconds if seconds else None
     steps = last.get("step", 0) / seconds if seconds else None
-    cards.append(card("throughput", f"{number(rate, ',.0f')} images/s", f"{number(steps, ',.2f')} steps/s in training"))
+    cards.append(card("images per second", number(rate, ",.0f"), f"in training, {number(steps, ',.1f')} steps"))
     if run.result.get("params"):
         cards.append(card("parameters", f"{result['params']:,}", str(run.settings.get("model", ""))))
     if result.get("peak_memory_bytes"):
@@ -248,7 +248,7 @@ def calibration(found: Predictions, run: RunReport) -> str:
     """Whether probabilities are right, and what a temperature would change."""
     before, changed = found.calibration, found.temperature
     columns = [("as it is", before)]
-    words = "SciPy is not installed: no temperature was fitted."
+    words = "No temperature was fitted: that needs SciPy, and mistakes in each half of the test images."
     if changed is not None:
         columns.append((f"temperature {changed.value:.3f}", changed.after))
         doing = "too sure of itself" if changed.value > 1 else "less sure than it could be"
