@@ -1,11 +1,11 @@
-"""Two networks on the same rows, and shares: against SciPy, by hand, and by simulation."""
+"""Two networks on the same rows: against SciPy, by hand, and by simulation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fastnn.evaluation import PairedComparison, compare_predictions, confusion, proportion_interval
+from fastnn.evaluation import PairedComparison, compare_predictions, confusion
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -68,20 +68,6 @@ def test_text_json_and_picture(tmp_path):
     pytest.importorskip("matplotlib")
     found.plot(tmp_path / "pair.png")
     assert (tmp_path / "pair.png").stat().st_size > 2000
-
-
-@pytest.mark.parametrize(("successes", "total"), [(0, 1), (1, 1), (90, 100), (0, 40), (40, 40), (9436, 10000)])
-@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
-def test_the_interval_of_a_share_is_scipys(successes, total, confidence):
-    expected = stats.binomtest(successes, total).proportion_ci(confidence, method="wilson")
-    found = proportion_interval(successes, total, confidence)
-    assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-@pytest.mark.parametrize("arguments", [(-1, 5), (6, 5), (0, 0), (1, 5, 1.0), (1, 5, 0.0)])
-def test_shares_that_cannot_be(arguments):
-    with pytest.raises(ValueError, match="proportion_interval: expected 0 <= successes"):
-        proportion_interval(*arguments)
 
 
 def test_most_confused_by_hand():

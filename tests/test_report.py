@@ -18,7 +18,7 @@ from fastnn import data
 from fastnn.bench import machine
 from fastnn.cli import main
 from fastnn.diagnose import weight_statistics
-from fastnn.evaluation import calibration, compare_predictions, proportion_interval
+from fastnn.evaluation import calibration, compare_predictions, wilson_interval
 from fastnn.report import report_runs
 from fastnn.report.predictions import Predictions
 from fastnn.report.record import read_record
@@ -187,7 +187,7 @@ def test_numbers_are_scikit_learns(pages, runs):
     assert found["calibration"]["brier"] == pytest.approx(np.square(p - np.eye(10)[labels]).sum(axis=1).mean())
     assert found["calibration"]["error"] == pytest.approx(calibration(p, labels).error)
     right = int((predicted == labels).sum())
-    assert found["interval"] == pytest.approx(proportion_interval(right, len(labels)))
+    assert found["interval"] == pytest.approx(wilson_interval(right, len(labels)))
     text = Page(pages["one"][0]).text
     for value in (found["calibration"]["error"], found["calibration"]["nll"], found["calibration"]["brier"]):
         assert f"{value:.4f}" in text

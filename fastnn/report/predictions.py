@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..evaluation import Calibration, Confusion, calibration, confusion, fit_temperature, proportion_interval
+from ..evaluation import Calibration, Confusion, calibration, confusion, fit_temperature, wilson_interval
 from ..train.plots import softmax
 
 if TYPE_CHECKING:
@@ -130,9 +130,9 @@ class Predictions:
             checkpoint=checkpoint,
             images=len(labels),
             accuracy=right / len(labels),
-            interval=proportion_interval(right, len(labels)),
+            interval=wilson_interval(right, len(labels)),
             best_accuracy=None if best_right is None else best_right / len(labels),
-            best_interval=None if best_right is None else proportion_interval(best_right, len(labels)),
+            best_interval=None if best_right is None else wilson_interval(best_right, len(labels)),
             confusion=confusion(scores, labels, dataset.classes),
             calibration=calibration(probabilities, labels),
             temperature=_temperature(scores, labels),
