@@ -42,7 +42,7 @@ $(VENV)/.demo: $(VENV)/.python $(SOURCES)
 	$(BIN)/python -m pip install --quiet -e '.[plot]'
 	@touch $@
 
-$(VENV)/.lab: $(VENV)/.demo
+$(VENV)/.lab: $(VENV)/.python $(SOURCES)
 	$(BIN)/python -m pip install --quiet -e '.[plot,images,scipy]'
 	@touch $@
 
