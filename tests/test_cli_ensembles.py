@@ -234,6 +234,22 @@ def test_a_folder_without_images_is_one_line(runs: Any, capsys: Any, tmp_path: P
     assert capsys.readouterr().err == f"fastnn predict: error: there is no .jpeg, .jpg, .png file in {tmp_path}\n"
 
 
+def test_networks_of_the_zoo_take_part(runs: Any, capsys: Any, tmp_path: Path) -> None:
+    """By name, alone with the score of its card, and beside a run."""
+    card = fastnn.models.zoo.card("digits")
+    alone = evaluated(capsys, "eval", "digits")
+    assert alone["test_accuracy"] == card.score["test_accuracy"]
+    assert alone["test_loss"] == pytest.approx(card.score["test_loss"], rel=1e-5)
+    floats = ((TEST.images / 255 - np.array(card.mean)) / np.array(card.std)).astype(np.float32)
+    z = predict(fastnn.models.zoo.load("digits"), Tensor(floats.transpose(0, 3, 1, 2)))
+    check(evaluated(capsys, "eval", "digits", runs["other"]), (softmax(z) + softmax(scores(runs["other"]))) / 2)
+    Image.fromarray(TEST.images[0, :, :, 0]).save(tmp_path / "own.png")
+    found = evaluated(capsys, "predict", "digits", str(tmp_path / "own.png"))["predictions"]
+    assert found[0]["class"] == str(TEST.labels[0])
+    assert main(["eval", "digits", "--snapshots", "all"]) == 2
+    assert "digits is a network of the zoo, which has no snapshots" in capsys.readouterr().err
+
+
 # Training for snapshots
 
 

@@ -24,7 +24,12 @@ _CONFUSIONS_SHOWN = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a training run; several form an ensemble")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="folder of a training run, or a name in the zoo; several form an ensemble",
+    )
     add_prediction_arguments(parser)
     parser.add_argument("--per-class", action="store_true", help="show recall and precision of every class")
 

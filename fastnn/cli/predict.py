@@ -22,7 +22,7 @@ _BATCH = 500
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("folder", metavar="RUN", help="folder of a training run")
+    parser.add_argument("folder", metavar="RUN", help="folder of a training run, or a name in the zoo")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files of any size, or folders of such")
     parser.add_argument(
         "--with", dest="others", action="append", default=[], metavar="RUN", help="another run, for an ensemble"

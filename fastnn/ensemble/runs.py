@@ -1,4 +1,7 @@
-"""The networks that finished runs left, as members of one ensemble: they take images as files have them."""
+"""The networks that finished runs left, and those of the zoo, as members of one ensemble.
+
+They take images as files have them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..autograd import Tensor
+from ..models import zoo
 from ..nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module
 from ..serialization import load
 from ..train.averaging import update_bn
@@ -72,7 +76,7 @@ def load_members(folders: Sequence[str], checkpoint: str = "last", snapshots: in
     """The networks of runs, which must know the same classes and images of one size.
 
     Args:
-        folders: the runs' folders.
+        folders: the runs' folders, or names in `fastnn.models.zoo` that are no folders.
         checkpoint: "last" or "best".
         snapshots: take the newest so many snapshots of each run instead, 0 for all; None takes the checkpoint.
 
@@ -141,6 +145,11 @@ def as_tensor(images: npt.NDArray[Any]) -> Tensor:
 
 
 def _members_of(folder: str, checkpoint: str, snapshots: int | None) -> Iterator[Member]:
+    if folder in zoo.names() and not Path(folder).exists():
+        if snapshots is not None:
+            raise ValueError(f"{folder} is a network of the zoo, which has no snapshots")
+        yield _of_zoo(folder)
+        return
     if snapshots is None:
         model, config, facts = load_model(folder, checkpoint)
         yield _member(folder, model, config, facts, load_preprocessor(folder, config))
@@ -156,6 +165,14 @@ def _members_of(folder: str, checkpoint: str, snapshots: int | None) -> Iterator
         model = make_model(config, facts)
         model.load_state_dict(load(path))
         yield _member(f"{folder} {path.stem}", model.eval(), config, facts, preprocessor)
+
+
+def _of_zoo(name: str) -> Member:
+    card = zoo.card(name)
+    data_dir = None if card.training["dataset"] == "digits" else "data"
+    config = Config.from_dict({"data_dir": data_dir, **card.training})
+    facts = DataFacts(card.height, card.width, card.channels, card.classes, 0, card.mean, card.std)
+    return _member(name, zoo.load(name), config, facts, None)
 
 
 def _member(name: str, model: Module, config: Config, facts: DataFacts, preprocessor: Preprocessor | None) -> Member:
