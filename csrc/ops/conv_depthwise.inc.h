@@ -7,8 +7,7 @@
 
 #define DEPTHWISE_CHUNKS 16
 #define DEPTHWISE_FEW_TASKS 4     /* at least as many, where a small batch has rows enough */
-#define DEPTHWISE_GRAD_REALS 8192 /* of dy that a kernel call of the weight gradient sums: stays in the nearest cache \
-                                   */
+#define DEPTHWISE_GRAD_REALS 8192 /* of dy in a kernel call of the weight gradient: they stay in the nearest cache */
 
 /* The correlation of an image (ih, iw) with taps (r, q), giving (oh, ow); pads may be negative, taps 0. */
 typedef struct {
