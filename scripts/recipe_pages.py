@@ -1,8 +1,9 @@
 """Write docs/recipes/: a page for each recipe, with what its runs measured.
 
-    python scripts/recipe_pages.py [RUN ...] [--data TEXT]
+    python scripts/recipe_pages.py [RUN ...] [--data TEXT] [--busy]
 
-The results of runs of recipes join docs/recipes/measured.json, in place of earlier ones with the same settings and
+Of runs on a machine that did other work beside them, --busy keeps the accuracies and leaves out times and rates. The
+results of runs of recipes join docs/recipes/measured.json, in place of earlier ones with the same settings and
 seed on the same processor; the pages are written from that file and from the recipes, without runs only anew.
 """
 
@@ -31,11 +32,10 @@ goes on where it was.
 
 A recipe of your own is a file like `fastnn/recipes/lenet5_mnist.py` and a line in `fastnn/recipes/__init__.py`;
 `python scripts/recipe_pages.py RUN ...` writes these pages with what finished runs measured."""
-_IDENTITY = ("recipe", "changed", "data", "processor", "threads", "level", "seed")
-_KEPT = (
-    "fastnn", "steps", "test_accuracy", "test_accuracy_views", "test_accuracy_unaveraged", "train_seconds",
-    "wall_seconds", "images_per_second", "steps_per_second", "peak_memory_bytes",
-)  # fmt: skip
+_IDENTITY = ("recipe", "changed", "data", "processor", "level", "seed")
+"""What tells entries apart: no bit of a result depends on the number of threads."""
+_KEPT = ("fastnn", "steps", "test_accuracy", "test_accuracy_views", "test_accuracy_unaveraged", "peak_memory_bytes")
+_TIMES = ("threads", "train_seconds", "wall_seconds", "images_per_second", "steps_per_second")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,10 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="finished runs of recipes")
     parser.add_argument("--data", default="", metavar="TEXT", help="what is peculiar to the data that they saw")
+    parser.add_argument("--busy", action="store_true", help="the machine did other work beside these runs")
     args = parser.parse_args(arguments)
     path = FOLDER / MEASURED
     known = json.loads(path.read_text()) if path.exists() else []
-    measured = merged(known, [entry(run, args.data) for run in args.runs])
+    measured = merged(known, [entry(run, args.data, args.busy) for run in args.runs])
     FOLDER.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(measured, indent=1) + "\n")
     for name, text in pages(measured).items():
@@ -54,14 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def entry(run: Path, data: str) -> dict[str, Any]:
-    """What is kept of a run: no folders, and no times of day."""
+def entry(run: Path, data: str, busy: bool = False) -> dict[str, Any]:
+    """What is kept of a run: no folders, no times of day, and of a busy machine no times at all."""
     description = json.loads((run / "config.json").read_text())
     result = json.loads((run / "result.json").read_text())
     if result.get("recipe") is None:
         raise SystemExit(f"{run} is not the run of a recipe")
     given = {**result, "changed": description["changed"], "data": data}
-    return {name: given[name] for name in (*_IDENTITY, *_KEPT) if name in given}
+    return {name: given[name] for name in (*_IDENTITY, *_KEPT, *(() if busy else _TIMES)) if name in given}
 
 
 def merged(known: Iterable[dict[str, Any]], new: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -93,7 +94,7 @@ def index(measured: Sequence[dict[str, Any]]) -> str:
         own = [each for each in measured if each["recipe"] == name and not each["changed"]]
         group = next(iter(_groups(own)), [])
         accuracy = _spread([100 * _best(each) for each in group]) if group else ""
-        time = _duration(_mean(group, "wall_seconds")) if group else ""
+        time = _duration(group, "wall_seconds")
         lines.append(f"| [{name}]({name}.md) | {recipes.find(name).title} | {accuracy} | {time} |")
     return "\n".join([*lines, "", _MORE]) + "\n"
 
@@ -129,7 +130,9 @@ def _table(entries: Sequence[dict[str, Any]]) -> list[str]:
     for group in _groups(entries):
         first = group[0]
         changed = ", ".join(f"`{name}` {_plain(value['run'])}" for name, value in first["changed"].items())
-        machine = f"{first['processor']}, {first['threads']} threads, {first['level']}"
+        threads = sorted({each["threads"] for each in group if "threads" in each})
+        machine = f"{first['processor']}, {first['level']}"
+        machine += f", {' and '.join(map(str, threads))} threads" if threads else ""
         told = [changed or "as it is", first["data"], machine]
         several = [100 * each["test_accuracy_views"] for each in group if "test_accuracy_views" in each]
         cells = [
@@ -137,14 +140,18 @@ def _table(entries: Sequence[dict[str, Any]]) -> list[str]:
             str(len(group)),
             _spread([100 * each["test_accuracy"] for each in group]),
             _spread(several) if several else "",
-            _duration(_mean(group, "train_seconds")),
-            _duration(_mean(group, "wall_seconds")),
-            f"{_mean(group, 'images_per_second'):,.0f}",
-            f"{_mean(group, 'steps_per_second'):.3g}",
+            _duration(group, "train_seconds"),
+            _duration(group, "wall_seconds"),
+            _rate(group, "images_per_second", ",.0f"),
+            _rate(group, "steps_per_second", ".3g"),
             f"{max(each['peak_memory_bytes'] for each in group) / 1e6:,.0f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return [*lines, "", "± is the standard deviation over seeds; times and rates are their means, memory is the most."]
+    note = (
+        "± is the standard deviation over seeds; times and rates are means over those runs that had the machine to "
+        "themselves, memory is the most."
+    )
+    return [*lines, "", note]
 
 
 def _groups(entries: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -159,8 +166,15 @@ def _best(result: Mapping[str, Any]) -> float:
     return float(result.get("test_accuracy_views", result["test_accuracy"]))
 
 
-def _mean(group: Sequence[Mapping[str, Any]], name: str) -> float:
-    return statistics.fmean(each[name] for each in group)
+def _timed(group: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """The mean over the runs that had the machine to themselves; None if there is none."""
+    values = [each[name] for each in group if name in each]
+    return statistics.fmean(values) if values else None
+
+
+def _rate(group: Sequence[Mapping[str, Any]], name: str, form: str) -> str:
+    rate = _timed(group, name)
+    return "" if rate is None else format(rate, form)
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -168,8 +182,11 @@ def _spread(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.2f}{spread}"
 
 
-def _duration(seconds: float) -> str:
-    """Seconds below two minutes, minutes and seconds above."""
+def _duration(group: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Seconds below two minutes, minutes and seconds above; nothing where no time was taken."""
+    seconds = _timed(group, name)
+    if seconds is None:
+        return ""
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"

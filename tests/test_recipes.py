@@ -253,6 +253,12 @@ def test_runs_become_lines_of_a_page(pages, tmp_path, monkeypatch):
     assert f"| 2 | {np.mean(accuracies):.2f} ± {np.std(accuracies, ddof=1):.2f} |" in text
     assert "`model` mlp" in text
     assert str(tmp_path) not in text
+    assert pages.main([runs[2], "--busy"]) == 0
+    busy = next(
+        each for each in json.loads((tmp_path / "pages" / "measured.json").read_text()) if "threads" not in each
+    )
+    assert not [name for name in busy if "second" in name]
+    assert "|  |  |  |  |" in (tmp_path / "pages" / "digits.md").read_text()
     Run(Config.create("digits", model="mlp", epochs=0.1), tmp_path / "other").fit(quiet=True)
     with pytest.raises(SystemExit, match="not the run of a recipe"):
         pages.main([str(tmp_path / "other")])
