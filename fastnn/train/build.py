@@ -249,7 +249,9 @@ def make_averaging(config: Config, steps_per_epoch: int) -> list[Callback]:
     decay, start = config.averaging_decay, config.averaging_start
     match config.averaging:
         case "ema":
-            first = math.floor((start or 0.0) * steps_of(config.epochs, steps_per_epoch))
+            total = steps_of(config.epochs, steps_per_epoch)
+            # At least the weights after the last step are in the average.
+            first = min(math.floor((start or 0.0) * total), total - 1)
             return [FinalAverage(_EMA_DECAY if decay is None else decay, start_step=first)]
         case "swa":
             share = _SWA_START if start is None else start
