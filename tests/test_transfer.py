@@ -397,6 +397,19 @@ def test_gradual_unfreezing_wants_an_optimiser_of_all() -> None:
 # Loading
 
 
+def test_a_file_comes_before_a_network_of_the_zoo(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = models.create("digits", 10, 1, 8)
+    fastnn.save(ours.state_dict(), tmp_path / "digits")
+    found = models.create("digits", 10, 1, 8)
+    transfer.load_backbone(found, "digits")
+    zoo = models.zoo.load("digits").state_dict()
+    assert all(np.array_equal(tensor.data, zoo[name].data) for name, tensor in found.state_dict().items())
+    monkeypatch.chdir(tmp_path)
+    transfer.load_backbone(found, "digits")
+    own = ours.state_dict()
+    assert all(np.array_equal(tensor.data, own[name].data) for name, tensor in found.state_dict().items())
+
+
 def test_a_backbone_without_its_head(tmp_path: Any) -> None:
     ten, five = resnet(10), models.create("resnet8", 5, 3, 8)
     fastnn.save(ten.state_dict(), tmp_path / "ten.safetensors")

@@ -38,7 +38,8 @@ def load_backbone(
 
     Args:
         model: the network.
-        source: a safetensors file, the folder of a run, a name in the zoo, or a state dict of Tensors or arrays.
+        source: a safetensors file, the folder of a run, a name in the zoo that is no file or folder, or a state dict of
+            Tensors or arrays.
         head: whether to load the head too, if it fits; otherwise it stays as it is, and so does one that does not fit.
         strict: whether a missing or an unexpected name is an error.
 
@@ -84,9 +85,16 @@ def trained_model(source: str | os.PathLike[str]) -> str | None:
     from ..models import zoo
     from ..train.run import read_config
 
-    if os.fspath(source) in zoo.names():
+    if _in_zoo(source):
         return zoo.card(os.fspath(source)).model
     return read_config(Path(source))[0].model if Path(source).is_dir() else None
+
+
+def _in_zoo(source: str | os.PathLike[str]) -> bool:
+    """Whether this is a name in the zoo; a file or folder of that name comes first, as in `ensemble.load_members`."""
+    from ..models import zoo
+
+    return os.fspath(source) in zoo.names() and not Path(source).exists()
 
 
 def _read(source: str | os.PathLike[str]) -> Mapping[str, Any]:
@@ -95,7 +103,7 @@ def _read(source: str | os.PathLike[str]) -> Mapping[str, Any]:
     from ..train.checkpoint import MODEL_FILE
     from ..train.run import CHECKPOINTS
 
-    if os.fspath(source) in zoo.names():
+    if _in_zoo(source):
         return zoo.load(os.fspath(source)).state_dict()
     path = Path(source)
     if path.is_dir():
