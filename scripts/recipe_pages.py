@@ -27,8 +27,8 @@ MEASURED = "measured.json"
 _MORE = """\
 A run leaves a folder: settings and what was changed of the recipe (`config.json`), a line of metrics for each epoch,
 checkpoints, curves, mistakes, and a summary (`result.json`). `fastnn train --resume RUN` goes on with an interrupted
-one to the same bits. `--seeds 0,1,2` makes a run for each seed and gives their mean and spread; the same command again
-goes on where it was.
+one to the same bits. `--seeds 0,1,2` makes a run for each seed and gives their mean and spread; with
+`--out FOLDER` the same command again goes on where it was.
 
 A recipe of your own is a file like `fastnn/recipes/lenet5_mnist.py` and a line in `fastnn/recipes/__init__.py`;
 `python scripts/recipe_pages.py RUN ...` writes these pages with what finished runs measured."""

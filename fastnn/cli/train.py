@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE-N, runs/DATASET-MODEL-N)")
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
     parser.add_argument(
-        "--seeds", type=seeds, metavar="N,N,...", help="a run for each seed, in folders seed-N; goes on if repeated"
+        "--seeds", type=seeds, metavar="N,N,...", help="a run for each seed, in seed-N; with --out goes on if repeated"
     )
     _add_network(parser.add_argument_group("network and data", "Defaults depend on the recipe or the dataset."))
     _add_optimization(parser.add_argument_group("optimisation"))
