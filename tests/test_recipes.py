@@ -262,3 +262,11 @@ def test_runs_become_lines_of_a_page(pages, tmp_path, monkeypatch):
     Run(Config.create("digits", model="mlp", epochs=0.1), tmp_path / "other").fit(quiet=True)
     with pytest.raises(SystemExit, match="not the run of a recipe"):
         pages.main([str(tmp_path / "other")])
+
+
+def test_a_complete_run_keeps_its_summary(tmp_path):
+    first = Run(recipes.find("digits").config(model="mlp", epochs=1), tmp_path).fit(quiet=True)
+    written = (tmp_path / "result.json").read_bytes()
+    assert Run.resume(tmp_path).fit(quiet=True) == json.loads(written)
+    assert (tmp_path / "result.json").read_bytes() == written
+    assert json.loads(written)["wall_seconds"] == first["wall_seconds"]

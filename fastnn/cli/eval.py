@@ -92,6 +92,8 @@ def _judge(
     from ..transforms import view_set
 
     facts, labels = members[0].facts, np.asarray(test.labels)
+    if not labels.size:
+        raise ValueError("the test part of the dataset has no images of these classes")
     views = view_set(args.views, (facts.height, facts.width))
     if len(members) == 1 and views is None:
         outputs = _Outputs()

@@ -249,7 +249,8 @@ def conv2d(
         padding: zeros at both ends of each axis; "same" keeps the size (stride 1 only; an odd rest goes to
             the end), "valid" pads nothing.
         dilation: distance between the filter's taps.
-        groups: channels are cut into this many groups that do not mix; as many as channels: depthwise.
+        groups: channels are cut into this many groups that do not mix; as many as channels: depthwise. Small groups
+            may be computed together, with zeros between them, so that a NaN or infinity in one reaches its neighbours.
 
     Shape:
         input (N, C_in, H, W) or (C_in, H, W), weight (C_out, C_in / groups, kH, kW), bias (C_out) ->

@@ -202,25 +202,29 @@ class Run:
         return self._plots.notice
 
     def fit(self, quiet: bool = False) -> dict[str, Any]:
-        """Train until the run is complete.
+        """Train until the run is complete; of a complete one only the summary is read.
 
         Args:
             quiet: show no progress.
 
         Returns:
-            The summary, which is also written to `result.json`.
+            The summary, which is also written to `result.json`: what it says of threads, memory and time is that of
+            the process that completed the run.
 
         Raises:
             DivergedError: if the loss stops being finite.
             OSError: if something cannot be written; the last checkpoint stays whole.
         """
         self._progress.quiet = quiet
+        written = self.folder / RESULT_FILE
+        if self.trainer.epoch >= self.config.epochs and written.exists():
+            return read_json(written)
         # Of an interrupted run what its completed epochs took counts, too.
         before = sum(record["seconds"] + record["eval_seconds"] for record in self.trainer.history)
         start = time.perf_counter() - before
         self.trainer.fit(self.train_loader, self.test_loader, self.config.epochs)
         result = self.result() | self._evaluate_views() | {"wall_seconds": time.perf_counter() - start}
-        write_json(self.folder / RESULT_FILE, result)
+        write_json(written, result)
         return result
 
     def _evaluate_views(self) -> dict[str, Any]:
