@@ -1,7 +1,7 @@
 """Transfer learning in four cases: `python examples/transfer.py --data-dir DIR`.
 
 A ResNet-8 has learnt five classes of CIFAR-10. It is then put to a task that is similar (the five other classes) or
-different (MNIST's digits), of which there is little data (50 labelled images a class) or much (1,000), in three ways:
+different (MNIST's digits), of which there is little data (50 labelled images a class) or much (500), in three ways:
 
     features      its trunk as it is, and a linear classifier on what that sees (`transfer.fit_head`)
     fine-tuning   all of it trained further from there, earlier stages more slowly (`transfer.parameter_groups`)
@@ -281,7 +281,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/transfer"), help="folder (default: runs/transfer)")
     parser.add_argument("--seeds", type=int, default=3, help="draws of the images (default: 3)")
     parser.add_argument("--little", type=int, default=50, help="images a class (default: 50)")
-    parser.add_argument("--much", type=int, default=1000, help="images a class (default: 1000)")
+    parser.add_argument("--much", type=int, default=500, help="images a class (default: 500)")
     parser.add_argument("--tests", type=int, default=1000, help="test images a class, at most (default: 1000)")
     parser.add_argument("--tune", action="store_true", help="try rates and epochs instead")
     parser.add_argument("--docs", action="store_true", help="also write docs/transfer.md and its picture")
