@@ -3,14 +3,14 @@
     python examples/ensembles.py --dataset cifar10 --data-dir DIR --out FOLDER
     python examples/ensembles.py --dataset digits --out FOLDER             (less than a minute)
 
-Three trainings of different seeds serve every comparison. Each has several cosine cycles, from a high learning rate to
-zero; at the end of a cycle its network is kept, and all along an exponential average of its weights. So there are
+Three trainings have several cosine cycles, from a high learning rate to zero, and keep the network at the end of each.
+Nine short ones, of other seeds, stay at one rate, and keep the last weights and an exponential average. So there are
 
-- the newest three and two *snapshots* of each training, an ensemble;
-- after each cycle three networks of *different seeds*, another one;
-- the network of each training after the first cycle, on several test-time *views*;
-- after each epoch the *averaged weights* beside the last ones: in the middle of a cycle, where the rate is high, and at
-  its end, where it is zero.
+- the newest three and two *snapshots* of each cyclic training, an ensemble;
+- three times three networks of *different seeds*, another one, of averaged weights;
+- the network of each cyclic training after its first cycle, on several test-time *views*;
+- the *averaged weights* beside the last ones, after equal training: at a constant rate, and, as the cyclic trainings
+  average too, in the middle of a cycle, where the rate is high, and at its end, where it is zero.
 
 Whatever is finished lies in the folder and is used again, so the script can be stopped at any time and goes on where it
 was, with more cycles too. It writes `ensembles.json`, the table `ensembles.md` and the figure `ensembles.png` there.
@@ -35,8 +35,9 @@ from fastnn.train import Callback, Checkpoints, Predictor, Trainer, WeightAverag
 from fastnn.train.config import DataFacts
 from fastnn.train.files import read_json, write_json
 
-SEEDS = (0, 1, 2)
-CYCLES = {"cifar10": 6, "digits": 3}
+CYCLIC = (0, 1, 2)
+CONSTANT = tuple(range(3, 12))
+CYCLES = {"cifar10": 5, "digits": 3}
 VIEWS = transforms.VIEWS
 TABLE = ("<!-- table -->\n", "<!-- end of table -->\n")
 
@@ -48,14 +49,20 @@ class Setting:
     model: str
     epochs: int  # of a cycle
     batch: int
-    lr: float
+    lr: float  # at the beginning of a cycle
+    constant_epochs: int  # of a training at one rate
+    constant_lr: float
     decay: float  # of the exponential average, per step
     statistics: int  # training batches that the average's batch norms look at
 
 
 SETTINGS = {
-    "cifar10": Setting("resnet8", epochs=2, batch=128, lr=0.2, decay=0.995, statistics=50),
-    "digits": Setting("resnet8", epochs=2, batch=32, lr=0.1, decay=0.95, statistics=20),
+    "cifar10": Setting(
+        "resnet8", epochs=6, batch=128, lr=0.2, constant_epochs=4, constant_lr=0.05, decay=0.995, statistics=50
+    ),
+    "digits": Setting(
+        "resnet8", epochs=2, batch=32, lr=0.1, constant_epochs=2, constant_lr=0.05, decay=0.95, statistics=20
+    ),
 }
 
 
@@ -90,7 +97,7 @@ class Study:
 
     def training(self, seed: int) -> str:
         """The name of the result of a training."""
-        return f"cyclic-{seed}-of-{self.cycles}"
+        return f"cyclic-{seed}-of-{self.cycles}" if seed in CYCLIC else f"constant-{seed}"
 
     def network(self) -> nn.Module:
         return models.create(self.setting.model, len(self.facts.classes), self.facts.channels, self.size)
@@ -127,22 +134,28 @@ class JudgeAverage(Callback):
 
 
 def train(study: Study, seed: int) -> dict[str, Any]:
-    """One training with its snapshots and its average; goes on from its last checkpoint if it was interrupted."""
-    name, setting = f"cyclic-{seed}", study.setting
-    folder = study.folder / name
+    """One training with what it keeps; goes on from its last checkpoint if it was interrupted."""
+    cyclic, setting = seed in CYCLIC, study.setting
+    folder = study.folder / (f"cyclic-{seed}" if cyclic else f"constant-{seed}")
     fastnn.manual_seed(seed)
     network, loader = study.network(), study.loader(seed)
-    optimizer = optim.SGD(network.parameters(), setting.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    cycle = setting.epochs * len(loader)
-    schedule = snapshot_schedule(optimizer, study.cycles * cycle, study.cycles)
+    rate = setting.lr if cyclic else setting.constant_lr
+    optimizer = optim.SGD(network.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
     average = WeightAverage(setting.decay, swap=False)
-    judge = JudgeAverage(study, average, seed)
     checkpoints = Checkpoints(folder / "checkpoints", monitor=None)
-    callbacks = [average, judge, Snapshots(folder, cycle), Progress(name), checkpoints]
+    callbacks: list[Callback] = [average, JudgeAverage(study, average, seed), Progress(folder.name), checkpoints]
+    schedule, epochs = None, setting.constant_epochs
+    if cyclic:
+        cycle, epochs = setting.epochs * len(loader), study.cycles * setting.epochs
+        schedule = snapshot_schedule(optimizer, study.cycles * cycle, study.cycles)
+        callbacks.append(Snapshots(folder, cycle))
     trainer = Trainer(network, optimizer, nn.CrossEntropyLoss(), schedule, callbacks, schedule_every="step")
     if (checkpoints.folder / "last").exists():
         trainer.load_state_dict(read_checkpoint(checkpoints.folder / "last"))
-    return {"history": trainer.fit(loader, study.test_loader, study.cycles * setting.epochs)}
+    history = trainer.fit(loader, study.test_loader, epochs)
+    assert average.averaged is not None
+    fastnn.save(average.averaged.module.state_dict(), folder / "averaged.safetensors")
+    return {"history": history}
 
 
 class Progress(Callback):
@@ -156,36 +169,47 @@ class Progress(Callback):
         print(f"  {self.name} {record['epoch']}/{trainer.epochs}: {accuracies}, {record['seconds']:.0f} s", flush=True)
 
 
-def snapshot(study: Study, seed: int, cycle: int) -> nn.Module:
-    """The network at the end of a cycle, counted from 1."""
+def kept(study: Study, file: str) -> nn.Module:
+    """The network of a file that a training kept."""
     network = study.network()
-    network.load_state_dict(fastnn.load(study.folder / f"cyclic-{seed}" / f"snapshot-{cycle:04d}.safetensors"))
+    network.load_state_dict(fastnn.load(study.folder / file))
     return network.eval()
 
 
 def measure(study: Study) -> dict[str, Any]:
     """The accuracies that the claims are about; whatever is known already is not computed again."""
 
-    def judged(name: str, members: list[tuple[int, int]], views: str = "none") -> dict[str, Any]:
-        return study.once(name, lambda: study.accuracies([snapshot(study, *member) for member in members], views))
+    def judged(name: str, files: Sequence[str], views: str = "none") -> dict[str, Any]:
+        return study.once(name, lambda: study.accuracies([kept(study, file) for file in files], views))
 
-    cycles = range(1, study.cycles + 1)
-    histories = [read_json(study.folder / f"{study.training(seed)}.json")["history"] for seed in SEEDS]
+    def snapshot(seed: int, cycle: int) -> str:
+        return f"cyclic-{seed}/snapshot-{cycle:04d}.safetensors"
 
     def newest(count: int) -> list[dict[str, Any]]:
         """The snapshots of the last `count` cycles together, for each seed."""
-        name = f"{study.cycles}" if count == study.cycles else f"{study.cycles}-newest-{count}"
-        members = [[(seed, cycle) for cycle in cycles[-count:]] for seed in SEEDS]
-        return [judged(f"snapshots-{seed}-of-{name}", each) for seed, each in zip(SEEDS, members, strict=True)]
+        cycles = range(study.cycles - count + 1, study.cycles + 1)
+        name = f"of-{study.cycles}-newest-{count}"
+        return [judged(f"snapshots-{seed}-{name}", [snapshot(seed, cycle) for cycle in cycles]) for seed in CYCLIC]
 
+    def history(seed: int) -> list[tuple[float, float]]:
+        """After each epoch the accuracies of the last weights and of the averaged ones."""
+        records = read_json(study.folder / f"{study.training(seed)}.json")["history"]
+        return [(record["test_accuracy"], record["average_accuracy"]) for record in records]
+
+    triples = [CONSTANT[first : first + 3] for first in range(0, len(CONSTANT), 3)]
     return {
-        "seeds": [judged(f"triple-{cycle}", [(seed, cycle) for seed in SEEDS]) for cycle in cycles],
+        "seeds": [
+            judged(f"seeds-{'-'.join(map(str, triple))}", [f"constant-{seed}/averaged.safetensors" for seed in triple])
+            for triple in triples
+        ],
         "snapshots": newest(3),
         "two_snapshots": newest(2),
         "views": [
-            {name: judged(f"views-{seed}-{name}", [(seed, 1)], name)["ensemble"] for name in VIEWS} for seed in SEEDS
+            {name: judged(f"views-{seed}-{name}", [snapshot(seed, 1)], name)["ensemble"] for name in VIEWS}
+            for seed in CYCLIC
         ],
-        "averages": [[(record["test_accuracy"], record["average_accuracy"]) for record in each] for each in histories],
+        "averages": [history(seed) for seed in CYCLIC],
+        "constant": [history(seed) for seed in CONSTANT],
     }
 
 
@@ -218,8 +242,8 @@ def claims(found: dict[str, Any], epochs: int, cycles: int) -> list[Claim]:
     def best_member(text: str, rows: list[dict[str, Any]]) -> Claim:
         return Claim(text, [max(row["members"]) for row in rows], [row["ensemble"] for row in rows])
 
-    def averaged(text: str, epoch: int) -> Claim:
-        last, average = zip(*(history[epoch - 1] for history in found["averages"]), strict=True)
+    def averaged(text: str, epoch: int, trainings: str = "averages") -> Claim:
+        last, average = zip(*(history[epoch - 1] for history in found[trainings]), strict=True)
         return Claim(f"averaged weights / the last ones, {text}", list(last), list(average))
 
     result = [
@@ -230,6 +254,7 @@ def claims(found: dict[str, Any], epochs: int, cycles: int) -> list[Claim]:
     for name in VIEWS[1:]:
         one, more = ([shown[key] for shown in found["views"]] for key in ("none", name))
         result.append(Claim(f"views {name} / one view", one, more))
+    result.append(averaged("constant rate", len(found["constant"][0]), "constant"))
     for cycle in range(cycles):
         result.append(averaged(f"middle of cycle {cycle + 1}", cycle * epochs + max(epochs // 2, 1)))
     for cycle in range(cycles):
@@ -249,7 +274,7 @@ def draw(path: Path, found: dict[str, Any], epochs: int) -> None:
     figure = new_figure(13.2, 3.7)
     panels = figure.subplots(1, 4)
     for axes, key, title, label in (
-        (panels[0], "seeds", "Three seeds after each cycle", "cycle"),
+        (panels[0], "seeds", "Three seeds", "seeds"),
         (panels[1], "snapshots", "Three newest snapshots", "seed"),
     ):
         for place, row in enumerate(found[key]):
@@ -258,17 +283,18 @@ def draw(path: Path, found: dict[str, Any], epochs: int) -> None:
         handles, labels = axes.get_legend_handles_labels()
         axes.legend(handles[:2], labels[:2], frameon=False, fontsize=8)
         axes.set(title=title, xlabel=label, ylabel="test accuracy, %", xlim=(-0.5, len(found[key]) - 0.5))
-        axes.set_xticks(range(len(found[key])), range(1, len(found["seeds"]) + 1) if key == "seeds" else SEEDS)
-    for seed, shown in zip(SEEDS, found["views"], strict=True):
+        triples = ["-".join(map(str, CONSTANT[first : first + 3 : 2])) for first in range(0, len(CONSTANT), 3)]
+        axes.set_xticks(range(len(found[key])), triples if key == "seeds" else list(map(str, CYCLIC)))
+    for seed, shown in zip(CYCLIC, found["views"], strict=True):
         gains = [100 * (shown[name] - shown["none"]) for name in VIEWS]
         panels[2].plot(range(len(VIEWS)), gains, "o-", label=f"seed {seed}")
     panels[2].set_xticks(range(len(VIEWS)), [name.replace("-", "-\n") for name in VIEWS], fontsize=8)
     panels[2].set(title="Test-time views", ylabel="gain over one view, points")
-    for seed, history in zip(SEEDS, found["averages"], strict=True):
+    for seed, history in zip(CYCLIC, found["averages"], strict=True):
         gains = [100 * (average - last) for last, average in history]
         panels[3].plot(range(1, len(history) + 1), gains, "o-", label=f"seed {seed}")
-    for cycle in range(len(found["seeds"])):
-        panels[3].axvline((cycle + 1) * epochs, color="#999999", linewidth=1, linestyle=":")
+    for end in range(epochs, len(found["averages"][0]) + 1, epochs):
+        panels[3].axvline(end, color="#999999", linewidth=1, linestyle=":")
     panels[3].set(title="Averaged weights", xlabel="epoch (dotted: rate zero)", ylabel="gain over the last, points")
     for axes in panels[2:]:
         axes.axhline(0, color="#999999", linewidth=1)
@@ -296,14 +322,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ensembles"), help="folder of everything finished")
     parser.add_argument("--epochs", type=int, help="epochs of a cycle")
     parser.add_argument("--cycles", type=int, help="cycles of each training, at least 3; may be more the next time")
-    parser.add_argument("--seed", type=int, choices=SEEDS, help="only train with this seed, beside other processes")
+    parser.add_argument(
+        "--seed", type=int, choices=(*CYCLIC, *CONSTANT), help="only train with this seed, beside other processes"
+    )
     parser.add_argument("--docs", type=Path, help="folder of documents to bring table and figure into")
     parser.add_argument("--threads", type=int, help="threads of the kernels; changes no result")
     args = parser.parse_args(argv)
     if args.threads is not None:
         fastnn.set_num_threads(args.threads)
     study = Study(args.dataset, args.data_dir, args.out, args.epochs, args.cycles or CYCLES[args.dataset])
-    for seed in SEEDS:
+    for seed in (*CYCLIC, *CONSTANT):
         if args.seed is None or seed == args.seed:
             study.once(study.training(seed), lambda seed=seed: train(study, seed))
     if args.seed is not None:
