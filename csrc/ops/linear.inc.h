@@ -16,8 +16,10 @@
 #define GEMM_TASKS 16     /* wanted, to share out evenly */
 #define GEMM_FAR 256      /* reals between rows of A, or a multiple: they share sets of the cache */
 #define GEMM_A_REALS (GEMM_ROW_BLOCK * (GEMM_K_BLOCK + 16))
-#define GEMM_FEW_ROWS 24 /* rows of C for which a packed B would be read too seldom to pay */
-#define GEMM_K_CHUNKS 16 /* partial products of a long inner dimension, at most */
+#define GEMM_FEW_ROWS 24   /* rows of C for which a packed B would be read too seldom to pay */
+#define GEMM_SMALL_C 65536 /* numbers of C that are summed in chunks of a long inner dimension, */
+#define GEMM_LONG 16       /* so many times as long as the others */
+#define GEMM_K_CHUNKS 16   /* partial products of a long inner dimension, at most */
 
 typedef struct {
     int64_t m, n, k;
@@ -31,8 +33,10 @@ typedef struct {
     const real *prepared; /* B as gemm_prepare packs it, or NULL */
     /* derived */
     int64_t width, panels, row_blocks, panel_groups, panels_per_group;
-    bool in_place;  /* B is read where it lies */
-    bool by_panels; /* a task is a panel and packs it */
+    bool in_place;   /* B is read where it lies */
+    bool by_panels;  /* a task is a panel and packs it */
+    bool go_on;      /* C holds sums already, the bias among them */
+    int64_t k_after; /* how much of the inner dimension follows later */
     real *packed;
     real *a_block; /* GEMM_A_REALS per thread for a copy of a task's part of A, or NULL */
 } gemm_plan;
@@ -57,12 +61,13 @@ static void gemm_tile(const gemm_plan *g, const fnn_tile *tile, const real *a, i
     int64_t j = panel * g->width, depth = round_up(g->k, K->lanes);
     int cols = (int)min_int(g->n - j, g->width);
     const real *b = g->in_place ? g->b + p0 * g->b_row + j : g->packed + panel * g->width * depth + p0 * g->width;
-    const real *bias = g->bias && p0 == 0 ? g->bias + j : NULL;
+    const bool go_on = g->go_on || p0 > 0;
+    const real *bias = g->bias && !go_on ? g->bias + j : NULL;
     real *c = g->c + i * g->c_row + j;
     if (g->a_transposed)
-        K->gemm_cols(tile, a, b, bias, c, (int)rows, cols, p0 > 0);
+        K->gemm_cols(tile, a, b, bias, c, (int)rows, cols, go_on);
     else
-        K->gemm_rows(tile, a, b, bias, c, (int)rows, cols, p0 > 0);
+        K->gemm_rows(tile, a, b, bias, c, (int)rows, cols, go_on);
 }
 
 /* A task's part of A for one block of k, rows [i0, i1): copied close together if its rows lie so far apart that they
@@ -92,7 +97,7 @@ static void gemm_fetch(const real *a, int64_t rows, int64_t row, int64_t row_ste
 
 static void gemm_fetch_next(const gemm_plan *g, int64_t i0, int64_t i1, int64_t p0, int64_t part, int64_t parts)
 {
-    int64_t p1 = p0 + GEMM_K_BLOCK, depth = min_int(GEMM_K_BLOCK, g->k - p1);
+    int64_t p1 = p0 + GEMM_K_BLOCK, depth = min_int(GEMM_K_BLOCK, g->k + g->k_after - p1);
     if (depth > 0 && g->a_transposed)
         gemm_fetch(g->a + p1 * g->a_row + i0, depth, i1 - i0, g->a_row, part, parts);
     else if (depth > 0)
@@ -225,20 +230,27 @@ typedef struct {
     int64_t packed_reals;
 } gemm_chunks;
 
+/* All of C with every block of k, so that A and B come from memory once. */
 static void gemm_chunk_task(void *context, int64_t index, int thread)
 {
     gemm_chunks *s = context;
-    gemm_plan g = s->whole;
-    int64_t p = index * s->chunk;
-    g.k = min_int(s->chunk, s->whole.k - p);
-    g.a += g.a_transposed ? p * g.a_row : p;
-    g.b += g.b_transposed ? p : p * g.b_row;
-    g.c = index == 0 ? s->whole.c : s->partial + (index - 1) * g.m * g.n;
-    g.bias = index == 0 ? g.bias : NULL;
-    g.packed = s->packed + thread * s->packed_reals;
-    g.a_block = s->a_blocks + thread * GEMM_A_REALS;
-    gemm_cut(&g);
-    gemm_run(&g, false);
+    int64_t start = index * s->chunk, stop = min_int(start + s->chunk, s->whole.k);
+    for (int64_t p = start; p < stop; p += GEMM_K_BLOCK) {
+        gemm_plan g = s->whole;
+        g.k = min_int(GEMM_K_BLOCK, stop - p);
+        g.a += g.a_transposed ? p * g.a_row : p;
+        g.b += g.b_transposed ? p : p * g.b_row;
+        g.c = index == 0 ? s->whole.c : s->partial + (index - 1) * g.m * g.n;
+        g.bias = index == 0 ? g.bias : NULL;
+        g.packed = s->packed + thread * s->packed_reals;
+        g.a_block = s->a_blocks + thread * GEMM_A_REALS;
+        g.go_on = p > start;
+        g.k_after = stop - p - g.k;
+        gemm_cut(&g);
+        g.panel_groups = 1;
+        g.panels_per_group = g.panels;
+        gemm_run(&g, false);
+    }
 }
 
 #define SUM_BLOCK 4096
@@ -267,12 +279,14 @@ static void add_partials(real *sum, const real *partial, int64_t n, int64_t coun
     fnn_parallel(blocks, fnn_parallel_width(blocks, bytes * FNN_NS_PER_BYTE), add_partials_task, &s);
 }
 
-/* Chunks are worth their partial matrices when k is long and C too small to be cut into enough blocks. */
+/* Chunks are worth their partial matrices when k is long and C small: else C is cut into blocks, each of which reads
+ * all of A's rows or B's columns again. */
 static int64_t gemm_chunk_count(const gemm_plan *g)
 {
     int64_t tiles = ceil_div(g->m, GEMM_ROW_BLOCK) * ceil_div(g->n, 64);
     int64_t chunks = min_int(g->k / 1024, GEMM_K_CHUNKS);
-    return tiles >= 8 || chunks < 2 ? 1 : chunks;
+    bool small = tiles < 8 || (g->m * g->n <= GEMM_SMALL_C && g->k >= GEMM_LONG * max_int(g->m, g->n));
+    return small && chunks >= 2 ? chunks : 1;
 }
 
 static int gemm_by_chunks(const gemm_plan *whole, int64_t chunks)
@@ -283,7 +297,7 @@ static int gemm_by_chunks(const gemm_plan *whole, int64_t chunks)
     s.chunks = ceil_div(whole->k, s.chunk);
     int width = fnn_parallel_width(s.chunks, flops * FNN_NS_PER_FLOP);
     gemm_plan one = *whole;
-    one.k = s.chunk;
+    one.k = GEMM_K_BLOCK;
     gemm_cut(&one);
     s.packed_reals = round_up(gemm_packed_reals(&one), 16);
     int64_t c_reals = whole->m * whole->n, per_thread = s.packed_reals + GEMM_A_REALS;
