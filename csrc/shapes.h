@@ -49,6 +49,10 @@ typedef struct {
 /* The same for the weight gradient, which reads and writes all its sums once for every block of tiles. */
 #define FNN_WINO_GRAD_TILES 48
 
+/* What becomes of a product: it is stored, added, or stored past the caches, for which rows of C are whole, aligned
+ * vectors. */
+enum { FNN_STORE, FNN_ADD, FNN_STREAM };
+
 /* The steps, in elements, of a matrix-product tile whose inner dimension is `runs` runs of k: run q of A starts at
  * a + q / taps * a_run + q % taps * a_tap, of B at b + q * b_run. A plain product has one run; a convolution has one
  * for each filter row or, where a row's taps do not touch each other, for each of the row's `taps`. */

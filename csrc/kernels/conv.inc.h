@@ -208,16 +208,70 @@ static void KERNEL(planar_turn_back)(int64_t channels, int64_t pixels, const rea
         v_store_n(out + x * channels, v_load(tile + x * VL) + offset, channels);
 }
 
-/* col[x * col_step + r * run + i] = rows[r * row + x * step + i], i < run, for x < pixels and r < taps: whole vectors
- * are read and stored, each overwriting what the one before left beyond its run. */
-static void KERNEL(planar_gather)(int64_t pixels, int64_t taps, int64_t run, const real *rows, int64_t row,
-                                  int64_t step, real *col, int64_t col_step)
+/* sums[t][k] += x[offset[t] + i] * dy[k][i], i < pixels, lane by lane. */
+ALWAYS_INLINE void planar_products(const int channels, const int taps, const int64_t *offset, int64_t pixels,
+                                   const real *x, const real *dy, int64_t dy_channel, real *sums)
 {
-    for (int64_t x = 0; x < pixels; x++)
-        for (int64_t r = 0; r < taps; r++) {
-            const real *from = rows + r * row + x * step;
-            real *to = col + x * col_step + r * run;
-            for (int64_t i = 0; i < run; i += VL)
-                v_store(to + i, v_load(from + i));
+    vr sum[GEMM_SUMS];
+    const real *at[GEMM_SUMS], *row[FNN_PLANAR_CHANNELS];
+#pragma GCC unroll 32
+    for (int i = 0; i < taps * channels; i++)
+        sum[i] = v_load(sums + i * VL);
+#pragma GCC unroll 8
+    for (int t = 0; t < taps; t++)
+        at[t] = x + offset[t];
+#pragma GCC unroll 8
+    for (int k = 0; k < channels; k++)
+        row[k] = dy + k * dy_channel;
+    for (int64_t i = 0; i < pixels; i += VL) {
+        vr factor[FNN_PLANAR_CHANNELS];
+#pragma GCC unroll 8
+        for (int k = 0; k < channels; k++)
+            factor[k] = v_load(row[k] + i);
+#pragma GCC unroll 8
+        for (int t = 0; t < taps; t++) {
+            vr a = v_load(at[t] + i);
+#pragma GCC unroll 8
+            for (int k = 0; k < channels; k++)
+                sum[t * channels + k] = v_fma(a, factor[k], sum[t * channels + k]);
         }
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < taps * channels; i++)
+        v_store(sums + i * VL, sum[i]);
+}
+
+/* Vectors sums[t][k] of products, t < taps: dy's channels lie dy_channel apart, and both x and dy may be read up to a
+ * vector past the last pixel, where dy is zero. */
+static void KERNEL(planar_grad)(int64_t channels, int64_t taps, const int64_t *offset, int64_t pixels, const real *x,
+                                const real *dy, int64_t dy_channel, real *sums)
+{
+#define PLANAR_TAPS(k) (GEMM_SUMS / (k) < 1 ? 1 : GEMM_SUMS / (k) > 8 ? 8 : GEMM_SUMS / (k))
+#define PLANAR_CASE(k)                                                                          \
+    case k:                                                                                     \
+        for (; taps >= PLANAR_TAPS(k);                                                          \
+             taps -= PLANAR_TAPS(k), offset += PLANAR_TAPS(k), sums += PLANAR_TAPS(k) * k * VL) \
+            planar_products(k, PLANAR_TAPS(k), offset, pixels, x, dy, dy_channel, sums);        \
+        for (; taps > 0; taps--, offset++, sums += k * VL)                                      \
+            planar_products(k, 1, offset, pixels, x, dy, dy_channel, sums);                     \
+        break;
+    switch (channels) {
+        PLANAR_CASE(1)
+        PLANAR_CASE(2)
+        PLANAR_CASE(3)
+        PLANAR_CASE(4)
+        PLANAR_CASE(5)
+        PLANAR_CASE(6)
+        PLANAR_CASE(7)
+        PLANAR_CASE(8)
+    }
+#undef PLANAR_CASE
+#undef PLANAR_TAPS
+}
+
+/* out[i] = the sum of the lanes of vector i */
+static void KERNEL(planar_lanes)(int64_t n, const real *vectors, real *out)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = v_sum(v_load(vectors + i * VL));
 }

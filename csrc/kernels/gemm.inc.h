@@ -22,12 +22,13 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
 {
     vr sum[GEMM_SUMS];
     const int64_t a_step = t->a_step, b_step = t->b_step;
+    const bool fetch_c = far && accumulate != FNN_STREAM;
 #pragma GCC unroll 32
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++) {
             sum[i * vectors + j] = v_zero();
-            if (far)
+            if (fetch_c)
                 __builtin_prefetch(c + i * t->c_step + j * VL, 1);
         }
 
@@ -75,7 +76,9 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
         for (int i = 0; i < rows; i++) {
             real *to = c + i * t->c_step + j * VL;
             vr y = bias ? sum[i * vectors + j] + offset : sum[i * vectors + j];
-            if (n >= VL)
+            if (accumulate == FNN_STREAM)
+                v_stream(to, y);
+            else if (n >= VL)
                 v_store(to, accumulate ? v_load(to) + y : y);
             else if (n > 0)
                 v_store_n(to, accumulate ? v_load_n(to, n) + y : y, n);

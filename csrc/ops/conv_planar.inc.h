@@ -186,72 +186,80 @@ static int conv_planar_bwd_x(const fnn_conv_shape *s, const real *dy, const real
     return status;
 }
 
-/* ---- backward, weight: dw[k][(r, s, c)] = sum over pixels of dy[pixel][k] * col[pixel][(r, s, c)] ----
+/* ---- backward, weight: dw[k][(c, r, s)] = sum over pixels of dy[k][pixel] * x[c][pixel + r * pitch + s] ----
  *
- * Vectors run along the filter's taps: rows of col are gathered for a band of output rows. */
+ * Bands of x and dy are turned to rows of one pitch, with zeros between the rows of dy: then a band is one run of
+ * pixels for every tap. Sums stay vectors, whose lanes are added at the end. */
 
-#define PLANAR_COL_REALS 16384 /* of a band's rows of col: shares the second-level cache */
+#define PLANAR_PIXELS 1024 /* in a run: with dy's channels they stay in the nearest cache */
 #define PLANAR_CHUNKS 16
 
 typedef struct {
     const fnn_conv_shape *s;
     const real *x, *dy;
-    int64_t depth, width, row, row_pixels, band, chunk, chunks, rows_reals, scratch_reals;
+    int64_t pitch, band, taps, chunk, chunks, x_channel, dy_channel, scratch_reals;
+    int64_t *offset; /* of every tap in the turned rows of x */
     real *scratch, *partial;
 } planar_w_plan;
+
+/* Rows [first, first + count) of an image (h, w, channels), those that exist, to out[c][row][left + pixel]. */
+static void planar_w_turn(const planar_w_plan *p, const real *image, int64_t h, int64_t w, int64_t channels,
+                          int64_t first, int64_t count, int64_t left, real *out, int64_t out_channel)
+{
+    int64_t skip = max_int(-left, 0), from = max_int(left, 0), pixels = min_int(w - skip, p->pitch - from);
+    memset(out, 0, sizeof(real) * (size_t)(channels * out_channel));
+    for (int64_t y = max_int(first, 0); y < min_int(first + count, h) && pixels > 0; y++)
+        K->planar_turn(channels, pixels, image + (y * w + skip) * channels, out + (y - first) * p->pitch + from,
+                       out_channel);
+}
 
 static void planar_w_task(void *context, int64_t index, int thread)
 {
     const planar_w_plan *p = context;
     const fnn_conv_shape *s = p->s;
-    real *rows = p->scratch + thread * p->scratch_reals, *col = rows + p->rows_reals;
-    real *dw = p->partial + index * s->k * p->depth;
-    int64_t run = s->kernel[2] * s->c, step = (int64_t)K->gemm_tile_vectors * K->lanes;
-    memset(dw, 0, sizeof(real) * (size_t)(s->k * p->depth));
+    const int64_t sums_reals = p->taps * s->k * K->lanes;
+    real *sums = p->scratch + thread * p->scratch_reals, *rows = sums + sums_reals, *dy = rows + s->c * p->x_channel;
+    memset(sums, 0, sizeof(real) * (size_t)sums_reals);
     for (int64_t n = index * p->chunk; n < min_int((index + 1) * p->chunk, s->n); n++)
         for (int64_t y0 = 0; y0 < s->out[1]; y0 += p->band) {
-            int64_t count = min_int(p->band, s->out[1] - y0), first = y0 - s->pad[1];
-            memset(rows, 0, sizeof(real) * (size_t)p->rows_reals);
-            direct_copy_rows(p->x + n * conv_in_pixels(s) * s->c, s->in[1], s->in[2], s->c, s->pad[2], p->row_pixels,
-                             first, count + s->kernel[1] - 1, rows);
-            for (int64_t y = 0; y < count; y++)
-                K->planar_gather(s->out[2], s->kernel[1], run, rows + y * p->row, p->row, s->c,
-                                 col + y * s->out[2] * p->width, p->width);
-            fnn_tile tile = {.k = count * s->out[2], .runs = 1, .a_step = s->k, .b_step = p->width};
-            tile.c_step = p->depth;
-            const real *dy = p->dy + (n * s->out[1] + y0) * s->out[2] * s->k;
-            for (int64_t j = 0; j < p->depth; j += step)
-                for (int64_t k = 0; k < s->k; k += K->gemm_tile_rows)
-                    K->gemm_cols(&tile, dy + k, col + j, NULL, dw + k * p->depth + j,
-                                 (int)min_int(K->gemm_tile_rows, s->k - k), (int)min_int(step, p->depth - j), 1);
+            int64_t count = min_int(p->band, s->out[1] - y0);
+            planar_w_turn(p, p->x + n * conv_in_pixels(s) * s->c, s->in[1], s->in[2], s->c, y0 - s->pad[1],
+                          count + s->kernel[1] - 1, s->pad[2], rows, p->x_channel);
+            planar_w_turn(p, p->dy + n * conv_out_pixels(s) * s->k, s->out[1], s->out[2], s->k, y0, count, 0, dy,
+                          p->dy_channel);
+            K->planar_grad(s->k, p->taps, p->offset, count * p->pitch, rows, dy, p->dy_channel, sums);
         }
+    K->planar_lanes(p->taps * s->k, sums, p->partial + index * p->taps * s->k);
 }
 
 static int conv_planar_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
 {
-    planar_w_plan p = {.s = s, .x = x, .dy = dy, .depth = conv_taps(s) * s->c};
-    p.width = round_up(p.depth, (int64_t)K->gemm_tile_vectors * K->lanes) + K->lanes; /* the gather stores vectors */
-    p.row_pixels = s->out[2] - 1 + s->kernel[2];
-    p.row = p.row_pixels * s->c;
-    p.band = min_int(max_int(PLANAR_COL_REALS / (p.width * s->out[2]), 1), s->out[1]);
-    p.rows_reals = round_up((p.band + s->kernel[1] - 1) * p.row + K->lanes, 16);
-    p.scratch_reals = p.rows_reals + round_up(p.band * s->out[2] * p.width + K->lanes, 16);
+    planar_w_plan p = {.s = s, .x = x, .dy = dy, .taps = conv_taps(s) * s->c};
+    const int64_t reach = s->kernel[2] + K->lanes; /* vectors and taps reach past the last pixel */
+    p.pitch = s->out[2] - 1 + s->kernel[2];
+    p.band = min_int(max_int(PLANAR_PIXELS / p.pitch, 1), s->out[1]);
+    p.dy_channel = round_up(p.band * p.pitch + reach, 16);
+    p.x_channel = round_up((p.band + s->kernel[1] - 1) * p.pitch + reach, 16);
+    p.scratch_reals = s->c * p.x_channel + s->k * p.dy_channel + round_up(p.taps * s->k * K->lanes, 16) + 16;
     p.chunk = ceil_div(s->n, min_int(s->n, PLANAR_CHUNKS));
     p.chunks = ceil_div(s->n, p.chunk);
     int width = fnn_parallel_width(p.chunks, conv_flops(s) * FNN_NS_PER_FLOP * 4);
-    int64_t reals = s->k * p.depth, partial = round_up(p.chunks * reals, 16);
-    real *workspace = fnn_alloc(sizeof(real) * (size_t)(partial + width * p.scratch_reals));
-    if (!workspace)
+    int64_t reals = s->k * p.taps, partial = round_up(p.chunks * reals, 16), offsets = round_up(p.taps, 8);
+    p.offset =
+        fnn_alloc(sizeof(int64_t) * (size_t)offsets + sizeof(real) * (size_t)(partial + width * p.scratch_reals));
+    if (!p.offset)
         return FNN_NO_MEMORY;
-    p.partial = workspace;
-    p.scratch = workspace + partial;
+    for (int64_t t = 0; t < p.taps; t++) { /* (c, r, s) */
+        int64_t tap = t % conv_taps(s);
+        p.offset[t] = t / conv_taps(s) * p.x_channel + tap / s->kernel[2] * p.pitch + tap % s->kernel[2];
+    }
+    p.partial = (real *)(void *)(p.offset + offsets);
+    p.scratch = p.partial + partial;
     fnn_parallel_dynamic(p.chunks, width, planar_w_task, &p);
     add_partials(p.partial, p.partial + reals, reals, p.chunks - 1);
-    int64_t taps = conv_taps(s);
-    for (int64_t k = 0; k < s->k; k++)
-        for (int64_t t = 0; t < taps; t++)
-            for (int64_t c = 0; c < s->c; c++)
-                dw[(k * s->c + c) * taps + t] = p.partial[(k * taps + t) * s->c + c];
-    fnn_free(workspace);
+    for (int64_t t = 0; t < p.taps; t++)
+        for (int64_t k = 0; k < s->k; k++)
+            dw[k * p.taps + t] = p.partial[t * s->k + k];
+    fnn_free(p.offset);
     return FNN_OK;
 }

@@ -47,6 +47,9 @@ static void epilogue_activate(const epilogue *e, int64_t rows, int64_t cols, int
         e->activation(cols, y, y, e->a, e->b, e->c);
 }
 
+/* Whether epilogue_finish does anything. */
+static bool epilogue_rereads(const epilogue *e) { return e->residual || e->relu || e->activation; }
+
 /* All but the bias, of rows that begin `at` elements after the output's start, where `y` is. */
 static void epilogue_finish(const epilogue *e, int64_t at, int64_t rows, int64_t cols, int64_t step, real *y)
 {

@@ -16,10 +16,11 @@
 #define GEMM_TASKS 16     /* wanted, to share out evenly */
 #define GEMM_FAR 256      /* reals between rows of A, or a multiple: they share sets of the cache */
 #define GEMM_A_REALS (GEMM_ROW_BLOCK * (GEMM_K_BLOCK + 16))
-#define GEMM_FEW_ROWS 24   /* rows of C for which a packed B would be read too seldom to pay */
-#define GEMM_SMALL_C 65536 /* numbers of C that are summed in chunks of a long inner dimension, */
-#define GEMM_LONG 16       /* so many times as long as the others */
-#define GEMM_K_CHUNKS 16   /* partial products of a long inner dimension, at most */
+#define GEMM_FEW_ROWS 24           /* rows of C for which a packed B would be read too seldom to pay */
+#define GEMM_SMALL_C 65536         /* numbers of C that are summed in chunks of a long inner dimension, */
+#define GEMM_LONG 16               /* so many times as long as the others */
+#define GEMM_STREAM_BYTES 12000000 /* a C larger than this goes past the caches */
+#define GEMM_K_CHUNKS 16           /* partial products of a long inner dimension, at most */
 
 typedef struct {
     int64_t m, n, k;
@@ -36,6 +37,7 @@ typedef struct {
     bool in_place;   /* B is read where it lies */
     bool by_panels;  /* a task is a panel and packs it */
     bool go_on;      /* C holds sums already, the bias among them */
+    bool stream;     /* C goes past the caches */
     int64_t k_after; /* how much of the inner dimension follows later */
     real *packed;
     real *a_block; /* GEMM_A_REALS per thread for a copy of a task's part of A, or NULL */
@@ -64,10 +66,11 @@ static void gemm_tile(const gemm_plan *g, const fnn_tile *tile, const real *a, i
     const bool go_on = g->go_on || p0 > 0;
     const real *bias = g->bias && !go_on ? g->bias + j : NULL;
     real *c = g->c + i * g->c_row + j;
+    const int how = go_on ? FNN_ADD : g->stream ? FNN_STREAM : FNN_STORE;
     if (g->a_transposed)
-        K->gemm_cols(tile, a, b, bias, c, (int)rows, cols, go_on);
+        K->gemm_cols(tile, a, b, bias, c, (int)rows, cols, how);
     else
-        K->gemm_rows(tile, a, b, bias, c, (int)rows, cols, go_on);
+        K->gemm_rows(tile, a, b, bias, c, (int)rows, cols, how);
 }
 
 /* A task's part of A for one block of k, rows [i0, i1): copied close together if its rows lie so far apart that they
@@ -367,6 +370,9 @@ static int gemm(gemm_plan *g)
     g->by_panels =
         !g->in_place && !g->e && !g->prepared && g->row_blocks <= GEMM_OWN_BLOCKS && g->panels >= GEMM_OWN_PANELS;
     int64_t packed = g->prepared ? 0 : round_up(gemm_packed_reals(g), 16);
+    g->stream = g->m * g->n * (int64_t)sizeof(real) > GEMM_STREAM_BYTES && g->k <= GEMM_K_BLOCK &&
+                !(g->e && epilogue_rereads(g->e)) && g->c_row == g->n && g->n % K->lanes == 0 &&
+                (uintptr_t)g->c % 64 == 0;
     real *workspace = fnn_alloc(sizeof(real) * (size_t)(packed + fnn_num_threads() * GEMM_A_REALS));
     if (!workspace)
         return FNN_NO_MEMORY;
