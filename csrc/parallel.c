@@ -52,6 +52,11 @@ int fnn_parallel_width(int64_t tasks, double work_ns)
     return tasks < width ? (int)tasks : width;
 }
 
+/* Tasks that nobody has taken yet, on a cache line of their own. */
+typedef struct {
+    int64_t next, end;
+} __attribute__((aligned(64))) share;
+
 static void run_serially(int64_t tasks, fnn_task *task, void *context)
 {
     for (int64_t i = 0; i < tasks; i++)
@@ -101,8 +106,23 @@ void fnn_parallel_dynamic(int64_t tasks, int width, fnn_task *task, void *contex
     /* A few neighbouring tasks at a time: what one has fetched, the next one reads. */
     int64_t chunk = tasks / ((int64_t)width * CHUNKS_PER_THREAD);
     chunk = chunk < 1 ? 1 : chunk;
-#pragma omp parallel for num_threads(width) schedule(dynamic, chunk)
-    for (int64_t i = 0; i < tasks; i++)
-        task(context, i, omp_get_thread_num());
+    share shares[width];
+    for (int64_t i = 0; i < width; i++)
+        shares[i] = (share){.next = tasks * i / width, .end = tasks * (i + 1) / width};
+#pragma omp parallel num_threads(width)
+    {
+        int thread = omp_get_thread_num();
+        for (int i = 0; i < width; i++) {
+            share *from = &shares[(thread + i) % width];
+            for (;;) {
+                int64_t begin = __atomic_fetch_add(&from->next, chunk, __ATOMIC_RELAXED);
+                int64_t end = begin + chunk < from->end ? begin + chunk : from->end;
+                if (begin >= end)
+                    break;
+                for (int64_t index = begin; index < end; index++)
+                    task(context, index, thread);
+            }
+        }
+    }
 #endif
 }

@@ -27,8 +27,8 @@ void fnn_parallel(int64_t tasks, int width, fnn_task *task, void *context);
  * one left in the core's cache. */
 void fnn_parallel_backwards(int64_t tasks, int width, fnn_task *task, void *context);
 
-/* The same as fnn_parallel, tasks handed out a few at a time: for tasks long enough (tens of microseconds) that balance
- * pays. */
+/* The same shares, a few tasks at a time, and who has done his takes from the others: for tasks long enough (tens of
+ * microseconds) that balance pays. */
 void fnn_parallel_dynamic(int64_t tasks, int width, fnn_task *task, void *context);
 
 #endif
