@@ -279,3 +279,11 @@ def test_a_last_cycle_that_is_shorter_has_its_snapshot(tmp_path: Path) -> None:
 def test_cycles_and_snapshots_belong_together(chosen: Any) -> None:
     with pytest.raises(ValueError, match="snapshots"):
         Config.create("digits", **chosen)
+
+
+def test_images_of_sixteen_bits_are_refused(runs: Any, capsys: Any, tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    assert main(["predict", runs["other"], str(tmp_path / "deep.png")]) == 2
+    error = capsys.readouterr().err
+    assert "deep.png has pixels of mode I;16, not of 8 bits" in error
+    assert error.count("\n") == 1

@@ -168,6 +168,72 @@ def test_outputs_that_go_past_the_caches_are_the_same(size):
     assert np.linalg.norm(winograd - direct) <= 2e-6 * np.linalg.norm(direct)
 
 
+@pytest.mark.parametrize("columns", [64, 60, 200])
+@pytest.mark.parametrize("inner", [32, 300])
+def test_large_products(columns, inner):
+    """Above 12 MB whole vectors of C are stored past the caches (64 columns), unless k comes in blocks (300)."""
+    rng = np.random.default_rng(columns + inner)
+    rows = 13_000_000 // (4 * columns) + 5
+    a = rng.standard_normal((rows, inner)).astype(np.float32)
+    b = rng.standard_normal((inner, columns)).astype(np.float32)
+    bias = rng.standard_normal(columns).astype(np.float32)
+    found = F.linear(Tensor(a), Tensor(np.ascontiguousarray(b.T)), Tensor(bias)).numpy()
+    exact = a[::997].astype(np.float64) @ b.astype(np.float64) + bias
+    np.testing.assert_allclose(found[::997], exact, rtol=1e-4, atol=1e-4)
+    threads = fastnn.get_num_threads()
+    try:
+        fastnn.set_num_threads(1)
+        np.testing.assert_array_equal(
+            F.linear(Tensor(a), Tensor(np.ascontiguousarray(b.T)), Tensor(bias)).numpy(), found
+        )
+    finally:
+        fastnn.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (6, 25), (50, 33), (130, 70), (256, 128)])
+@pytest.mark.parametrize("inner", [2047, 2048, 5000, 40_001])
+def test_long_inner_dimensions(m, n, inner):
+    """Chunks of k, each in blocks that meet all of C: the same bits on any number of threads."""
+    rng = np.random.default_rng(inner)
+    a = rng.standard_normal((inner, m)).astype(np.float32)
+    b = rng.standard_normal((inner, n)).astype(np.float32)
+    threads, found = fastnn.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            fastnn.set_num_threads(count)
+            found.append((Tensor(a).T @ Tensor(b)).numpy())
+    finally:
+        fastnn.set_num_threads(threads)
+    exact = a.T.astype(np.float64) @ b.astype(np.float64)
+    assert np.linalg.norm(found[0] - exact) <= 1e-6 * np.linalg.norm(exact) + 1e-4
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
+@pytest.mark.parametrize("few", range(1, 9))
+@pytest.mark.parametrize(
+    ("shape", "kernel", "padding"),
+    [
+        ((3, 1, 28, 28), (5, 5), 2),
+        ((2, 3, 9, 40), (3, 2), (0, 1)),
+        ((5, 2, 7, 5), (1, 5), (3, 4)),
+        ((1, 4, 70, 33), 3, 1),
+    ],
+)
+def test_weight_gradient_of_few_filters(few, shape, kernel, padding):
+    """Vectors along the pixels of a band, with zeros between dy's rows."""
+    rng = np.random.default_rng(few)
+    height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+    x = rng.standard_normal(shape)
+    w = Tensor(rng.standard_normal((few, shape[1], height, width)).astype(np.float32), requires_grad=True)
+    y = F.conv2d(Tensor(x.astype(np.float32)), w, padding=padding)
+    dy = rng.standard_normal(y.shape)
+    y.backward(Tensor(dy.astype(np.float32)))
+    expected = reference.conv_bwd_w(dy, x, w.shape, padding=padding)
+    np.testing.assert_allclose(w.grad.numpy(), expected, rtol=1e-4, atol=2e-3 * np.abs(expected).max())
+    assert np.linalg.norm(w.grad.numpy() - expected) <= 1e-6 * np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize("few", range(1, 9))
 @pytest.mark.parametrize("size", [9, 37])
 def test_few_channels_on_either_side(few, size):

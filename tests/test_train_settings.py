@@ -246,6 +246,40 @@ def test_loaders_mix_and_drop():
     assert x.shape == (100, 1, 8, 8)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"averaging_start": 0.5}, "averaging_start needs averaging, got averaging_start 0.5 with averaging none"),
+        ({"averaging_decay": 0.5}, "averaging_decay needs averaging, got averaging_decay 0.5 with averaging none"),
+        ({"averaging": "lookahead", "averaging_start": 0.5}, "averaging lookahead has no averaging_start, got 0.5"),
+        ({"mix_alpha": 0.4}, "mix_alpha needs mix, got mix_alpha 0.4 with mix none"),
+    ],
+)
+def test_settings_that_nothing_reads_are_refused(settings, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Config.create("digits", **settings)
+
+
+def test_a_network_with_trained_patches_keeps_them(tmp_path):
+    """speed94 whitens patches with a first layer that does not train: nor does it with weights from elsewhere."""
+    Image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            for i in range(20):
+                pixels = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "data" / split / name / f"{i}.png")
+    settings = {"data_dir": str(tmp_path / "data"), "model": "speed94", "epochs": 1, "batch_size": 10}
+    first = Run(Config.create("folder", **settings), tmp_path / "first")
+    assert not first.model[0].weight.requires_grad
+    path = tmp_path / "weights.safetensors"
+    fastnn.save(first.model.state_dict(), path)
+    again = Run(Config.create("folder", init=str(path), seed=1, **settings), tmp_path / "again")
+    assert not again.model[0].weight.requires_grad
+    np.testing.assert_array_equal(again.model[0].weight.data, first.model[0].weight.data)
+
+
 # Interruption
 
 

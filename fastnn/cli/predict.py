@@ -102,12 +102,16 @@ def read_image(path: str, facts: DataFacts) -> npt.NDArray[np.uint8]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not an image.
     """
+    from ..data.folder import EIGHT_BIT_MODES
+
     try:
         from PIL import Image, ImageOps
     except ImportError:
         raise ImportError("reading images needs Pillow: pip install fastnn[images]") from None
     try:
         with Image.open(path) as image:
+            if image.mode not in EIGHT_BIT_MODES:
+                raise ValueError(f"{path} has pixels of mode {image.mode}, not of 8 bits")
             upright = ImageOps.exif_transpose(image).convert("L" if facts.channels == 1 else "RGB")
     except FileNotFoundError:
         raise

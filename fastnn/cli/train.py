@@ -282,7 +282,8 @@ def _description(training: Run) -> str:
         f"label smoothing {config.label_smoothing:g}, seed {config.seed}" + ", autocast" * config.autocast,
     ]
     if config.recipe is not None:
-        changed = recipes.find(config.recipe).changes(asdict(config))
+        known = config.recipe in recipes.names()  # a run may be resumed by a version that lost its recipe
+        changed = recipes.find(config.recipe).changes(asdict(config)) if known else {}
         told = ", ".join(f"{name} {value['run']} for {value['recipe']}" for name, value in changed.items())
         lines.insert(0, f"recipe {config.recipe}" + (f", changed: {told}" if changed else ""))
     trainer = training.trainer

@@ -15,7 +15,7 @@ from fastnn.data.gather import checked_indices, gather_rows
 
 _SMALL_FILE = 8 << 10
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
+EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 
 
 class ImageFolder(Dataset):
@@ -152,7 +152,7 @@ class ImageFolder(Dataset):
 
         try:
             with pillow.open(path) as image:
-                if image.mode not in _MODES:
+                if image.mode not in EIGHT_BIT_MODES:
                     raise ValueError(f"ImageFolder: {path} has pixels of mode {image.mode}, not of 8 bits")
                 upright = ImageOps.exif_transpose(image).convert(self.mode)
         except (OSError, SyntaxError, pillow.DecompressionBombError) as error:

@@ -88,6 +88,12 @@ class Speed94(nn.Sequential):
         assert isinstance(first, nn.Conv2d)
         PatchWhitening(2).fit(images.data.transpose(0, 2, 3, 1)).initialize(first)
 
+    def fix_patches(self) -> None:
+        """Fix the first layer's weight, as `fit_patches` does: for a network that got its weights elsewhere."""
+        first = self[0]
+        assert isinstance(first, nn.Conv2d)
+        first.weight.requires_grad_(False)
+
 
 def speed94(
     num_classes: int = 10,

@@ -227,6 +227,7 @@ class Config:
                 raise ValueError(f"expected {name} <= 1, got {value}")
         self._check_momentum()
         self._check_schedule()
+        self._check_effects()
         for entry in self.freeze:
             frozen_from(entry)
         if not 0 <= self.seed < 2**64:
@@ -248,6 +249,16 @@ class Config:
             raise ValueError(
                 f"the schedule cyclic and snapshots belong together, got {self.schedule} and snapshots {self.snapshots}"
             )
+
+    def _check_effects(self) -> None:
+        """Settings that nothing would read."""
+        for name in ("averaging_decay", "averaging_start"):
+            if getattr(self, name) is not None and self.averaging == "none":
+                raise ValueError(f"{name} needs averaging, got {name} {getattr(self, name)} with averaging none")
+        if self.averaging_start is not None and self.averaging == "lookahead":
+            raise ValueError(f"averaging lookahead has no averaging_start, got {self.averaging_start}")
+        if self.mix == "none" and self.mix_alpha != 1.0:
+            raise ValueError(f"mix_alpha needs mix, got mix_alpha {self.mix_alpha} with mix none")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -156,6 +156,8 @@ class Run:
             from ..transfer import load_backbone
 
             load_backbone(self.model, self.config.init)
+            if hasattr(self.model, "fix_patches"):
+                self.model.fix_patches()
             return
         if not hasattr(self.model, "fit_patches"):
             return
