@@ -1,8 +1,9 @@
 """Write docs/recipes/: a page for each recipe, with what its runs measured.
 
-    python scripts/recipe_pages.py [RUN ...] [--data TEXT] [--busy]
+    python scripts/recipe_pages.py [RUN ...] [--data TEXT] [--busy] [--timed RUN ...]
 
-Of runs on a machine that did other work beside them, --busy keeps the accuracies and leaves out times and rates. The
+Of runs on a machine that did other work beside them, --busy keeps the accuracies and leaves out times and rates; runs
+of a part of the epochs that had it to themselves, given with --timed, say how long whole ones take. The
 results of runs of recipes join docs/recipes/measured.json, in place of earlier ones with the same settings and
 seed on the same processor; the pages are written from that file and from the recipes, without runs only anew.
 """
@@ -44,10 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="finished runs of recipes")
     parser.add_argument("--data", default="", metavar="TEXT", help="what is peculiar to the data that they saw")
     parser.add_argument("--busy", action="store_true", help="the machine did other work beside these runs")
+    parser.add_argument(
+        "--timed", nargs="+", type=Path, default=[], metavar="RUN", help="short runs that had the machine to themselves"
+    )
     args = parser.parse_args(arguments)
     path = FOLDER / MEASURED
     known = json.loads(path.read_text()) if path.exists() else []
     measured = merged(known, [entry(run, args.data, args.busy) for run in args.runs])
+    for run in args.timed:
+        time_by(measured, json.loads((run / "result.json").read_text()))
     FOLDER.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(measured, indent=1) + "\n")
     for name, text in pages(measured).items():
@@ -72,6 +78,15 @@ def merged(known: Iterable[dict[str, Any]], new: Iterable[dict[str, Any]]) -> li
     return sorted(by_identity.values(), key=lambda each: (order[each["recipe"]], len(each["changed"]), each["seed"]))
 
 
+def time_by(measured: Iterable[dict[str, Any]], short: Mapping[str, Any]) -> None:
+    """Give the runs of a recipe as it is, of which no time was taken, the rates of a shorter one, and what follows."""
+    for each in measured:
+        same = all(each[name] == short[name] for name in ("recipe", "processor", "level"))
+        if same and not each["changed"] and each.get("estimated", "threads" not in each):
+            each |= {name: short[name] for name in ("threads", "images_per_second", "steps_per_second")}
+            each |= {"train_seconds": each["steps"] / short["steps_per_second"], "estimated": True}
+
+
 def pages(measured: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The text of every file in the folder, by name."""
     written = {f"{name}.md": page(recipes.find(name), measured) for name in recipes.names()}
@@ -94,7 +109,7 @@ def index(measured: Sequence[dict[str, Any]]) -> str:
         own = [each for each in measured if each["recipe"] == name and not each["changed"]]
         group = next(iter(_groups(own)), [])
         accuracy = _spread([100 * _best(each) for each in group]) if group else ""
-        time = _duration(group, "wall_seconds")
+        time = _duration(group, "wall_seconds") or _duration(group, "train_seconds")
         lines.append(f"| [{name}]({name}.md) | {recipes.find(name).title} | {accuracy} | {time} |")
     return "\n".join([*lines, "", _MORE]) + "\n"
 
@@ -149,7 +164,7 @@ def _table(entries: Sequence[dict[str, Any]]) -> list[str]:
         lines.append("| " + " | ".join(cells) + " |")
     note = (
         "± is the standard deviation over seeds; times and rates are means over those runs that had the machine to "
-        "themselves, memory is the most."
+        "themselves, memory is the most. ≈: for all steps at the rate of some, measured so."
     )
     return [*lines, "", note]
 
@@ -187,9 +202,10 @@ def _duration(group: Sequence[Mapping[str, Any]], name: str) -> str:
     seconds = _timed(group, name)
     if seconds is None:
         return ""
+    about = "≈ " if any(each.get("estimated") for each in group) else ""
     if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+        return about + (f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s")
+    return about + (f"{seconds / 60:.0f} min" if about else f"{int(seconds) // 60} min {int(seconds) % 60:02d} s")
 
 
 def _plain(value: Any) -> str:

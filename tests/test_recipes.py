@@ -264,6 +264,24 @@ def test_runs_become_lines_of_a_page(pages, tmp_path, monkeypatch):
         pages.main([str(tmp_path / "other")])
 
 
+def test_short_runs_say_how_long_others_take(pages):
+    same = {"recipe": "digits", "processor": "P", "level": "avx2"}
+    rates = {"threads": 2, "images_per_second": 100.0, "steps_per_second": 0.5}
+    entries = [
+        {**same, "changed": {}, "steps": 600},
+        {**same, "changed": {"lr": {}}, "steps": 600},
+        {**same, "changed": {}, "steps": 600, "threads": 1, "train_seconds": 7.0},
+        {**same, "changed": {}, "steps": 600, "level": "avx512"},
+    ]
+    before = [dict(entry) for entry in entries]
+    pages.time_by(entries, {**same, **rates, "steps": 3})
+    assert entries[0] == {**before[0], **rates, "train_seconds": 1200.0, "estimated": True}
+    assert entries[1:] == before[1:]
+    pages.time_by(entries, {**same, **rates, "steps_per_second": 1.0})
+    assert entries[0]["train_seconds"] == 600.0
+    assert pages._duration(entries[:1], "train_seconds") == "≈ 10 min"
+
+
 def test_a_complete_run_keeps_its_summary(tmp_path):
     first = Run(recipes.find("digits").config(model="mlp", epochs=1), tmp_path).fit(quiet=True)
     written = (tmp_path / "result.json").read_bytes()
