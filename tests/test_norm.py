@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,36 @@ def test_nan_stays_in_its_channel_and_passes_the_relu() -> None:
     y = batch_norm_relu(fastnn.Tensor(x), None, None, training=True).data
     assert np.isnan(y[:, 1]).all()
     assert np.isfinite(y[:, [0, 2]]).all()
+
+
+@pytest.mark.parametrize("channels", [24, 10, 37])
+def test_a_gradient_that_goes_past_the_caches(channels: int) -> None:
+    """Above 12 MB: against the formula in float64, and the same bits on one thread."""
+    rng = np.random.default_rng(channels)
+    size = math.isqrt(3_200_000 // (8 * channels)) + 1
+    images = rng.standard_normal((8, size, size, channels)).astype(np.float32).transpose(0, 3, 1, 2)
+    x = fastnn.Tensor(images, requires_grad=True)
+    dy = rng.standard_normal(x.shape).astype(np.float32)
+    weight = fastnn.Tensor(rng.uniform(0.5, 2, channels).astype(np.float32))
+    threads, found = fastnn.get_num_threads(), []
+    try:
+        for count in (2, 1):
+            fastnn.set_num_threads(count)
+            x.grad = None
+            batch_norm(x, None, None, weight, training=True).backward(fastnn.Tensor(dy))
+            found.append(x.grad.numpy())
+    finally:
+        fastnn.set_num_threads(threads)
+    assert found[0].nbytes > 12_000_000
+    np.testing.assert_array_equal(*found)
+    axes = (0, 2, 3)
+    exact, g = images.astype(np.float64), dy.astype(np.float64)
+    exact -= exact.mean(axes, keepdims=True)
+    deviation = np.sqrt((exact**2).mean(axes, keepdims=True) + 1e-5)
+    exact /= deviation
+    dx = g - g.mean(axes, keepdims=True) - exact * (g * exact).mean(axes, keepdims=True)
+    dx *= weight.numpy().astype(np.float64)[:, None, None] / deviation
+    np.testing.assert_allclose(found[0], dx, rtol=1e-4, atol=1e-5)
 
 
 def test_an_empty_batch_gives_an_empty_result() -> None:

@@ -28,6 +28,14 @@ ALWAYS_INLINE void norm_store(const int masked, real *p, vr a, int64_t n)
         v_store(p, a);
 }
 
+ALWAYS_INLINE void norm_result(const bool stream, const int masked, real *to, vr a, int64_t n)
+{
+    if (stream && !masked)
+        v_stream(to, a);
+    else
+        norm_store(masked, to, a, n);
+}
+
 /* One row of the table, for `vectors` vectors of columns. */
 #define NORM_TABLE(name, row)         \
     vr name[NORM_VECTORS];            \
@@ -128,7 +136,7 @@ static void KERNEL(norm_moments)(const fnn_norm_span *span, const real *x, doubl
 /* ---- y = [relu](scale (x - mean) + shift [+ residual]) ----------------------------------------------------------- */
 
 ALWAYS_INLINE void norm_apply_columns(const int vectors, const int masked, int64_t n, const int add, const int relu,
-                                      int64_t rows, int64_t period, const real *table, const real *x,
+                                      const bool stream, int64_t rows, int64_t period, const real *table, const real *x,
                                       const real *residual, real *y)
 {
     NORM_TABLE(mean, NORM_MEAN);
@@ -143,7 +151,7 @@ ALWAYS_INLINE void norm_apply_columns(const int vectors, const int masked, int64
                 z += norm_load(masked, residual + at, n);
             if (relu)
                 z = v_max(v_zero(), z); /* a NaN stays */
-            norm_store(masked, y + at, z, n);
+            norm_result(stream, masked, y + at, z, n);
         }
 }
 
@@ -153,15 +161,16 @@ ALWAYS_INLINE void norm_apply_span(const fnn_norm_span *span, const int add, con
     int64_t period = span->period, step = period == NORM_VECTORS * VL ? span->rows : NORM_ROWS;
     for (int64_t i = 0; i < span->rows; i += step) {
         int64_t rows = span->rows - i < step ? span->rows - i : step, at = i * period;
-#define COLUMNS(vectors, masked, n, j)                                                                        \
-    norm_apply_columns(vectors, masked, n, add, relu, rows, period, table + j, x + at + j, residual + at + j, \
-                       y + at + j)
+#define COLUMNS(vectors, masked, n, j)                                                                   \
+    norm_apply_columns(vectors, masked, n, add, relu, span->stream, rows, period, table + j, x + at + j, \
+                       residual + at + j, y + at + j)
         NORM_COLUMNS(period, COLUMNS);
 #undef COLUMNS
     }
     int64_t at = span->rows * period;
-#define COLUMNS(vectors, masked, n, j) \
-    norm_apply_columns(vectors, masked, n, add, relu, 1, period, table + j, x + at + j, residual + at + j, y + at + j)
+#define COLUMNS(vectors, masked, n, j)                                                                            \
+    norm_apply_columns(vectors, masked, n, add, relu, false, 1, period, table + j, x + at + j, residual + at + j, \
+                       y + at + j)
     NORM_COLUMNS(span->tail, COLUMNS);
 #undef COLUMNS
 }
@@ -267,8 +276,9 @@ static void KERNEL(norm_sums)(const fnn_norm_span *span, const real *table, int 
 /* ---- backward, second pass: dx = scale dz + along (x - mean) + offset ----------------------------------------------
  */
 
-ALWAYS_INLINE void norm_bwd_x_columns(const int vectors, const int masked, int64_t n, const int relu, int64_t rows,
-                                      int64_t period, const real *table, const real *dz, const real *x, real *dx)
+ALWAYS_INLINE void norm_bwd_x_columns(const int vectors, const int masked, int64_t n, const int relu, const bool stream,
+                                      int64_t rows, int64_t period, const real *table, const real *dz, const real *x,
+                                      real *dx)
 {
     NORM_TABLE(mean, NORM_MEAN);
     NORM_TABLE(scale, NORM_SCALE);
@@ -281,7 +291,7 @@ ALWAYS_INLINE void norm_bwd_x_columns(const int vectors, const int masked, int64
             int64_t at = i * period + v * VL;
             vr d = norm_load(masked, x + at, n) - mean[v];
             vr g = norm_through_relu(relu, norm_load(masked, dz + at, n), d, scale[v], shift[v], v_zero());
-            norm_store(masked, dx + at, v_fma(g, scale[v], v_fma(d, along[v], offset[v])), n);
+            norm_result(stream, masked, dx + at, v_fma(g, scale[v], v_fma(d, along[v], offset[v])), n);
         }
 }
 
@@ -291,14 +301,15 @@ ALWAYS_INLINE void norm_bwd_x_span(const fnn_norm_span *span, const int relu, co
     int64_t period = span->period, step = period == NORM_VECTORS * VL ? span->rows : NORM_ROWS;
     for (int64_t i = 0; i < span->rows; i += step) {
         int64_t rows = span->rows - i < step ? span->rows - i : step, at = i * period;
-#define COLUMNS(vectors, masked, n, j) \
-    norm_bwd_x_columns(vectors, masked, n, relu, rows, period, table + j, dz + at + j, x + at + j, dx + at + j)
+#define COLUMNS(vectors, masked, n, j)                                                                           \
+    norm_bwd_x_columns(vectors, masked, n, relu, span->stream, rows, period, table + j, dz + at + j, x + at + j, \
+                       dx + at + j)
         NORM_COLUMNS(period, COLUMNS);
 #undef COLUMNS
     }
     int64_t at = span->rows * period;
 #define COLUMNS(vectors, masked, n, j) \
-    norm_bwd_x_columns(vectors, masked, n, relu, 1, period, table + j, dz + at + j, x + at + j, dx + at + j)
+    norm_bwd_x_columns(vectors, masked, n, relu, false, 1, period, table + j, dz + at + j, x + at + j, dx + at + j)
     NORM_COLUMNS(span->tail, COLUMNS);
 #undef COLUMNS
 }

@@ -5,14 +5,16 @@
  * task, brought from columns to channels by the task and added over tasks in order. The second pass over an array
  * goes backwards, for what the first one left in the cache. */
 
-#define NORM_TASK 16384        /* reals in a task, at least */
-#define NORM_TASKS 32          /* tasks, about, of a large array */
-#define NORM_PERIOD_VECTORS 32 /* longest period made of several rows */
-#define NORM_TABLE_ROWS 5      /* mean, scale, shift, along, offset: see the kernels */
+#define NORM_TASK 16384            /* reals in a task, at least */
+#define NORM_TASKS 32              /* tasks, about, of a large array */
+#define NORM_PERIOD_VECTORS 32     /* longest period made of several rows */
+#define NORM_STREAM_BYTES 12000000 /* an input gradient larger than this goes past the caches */
+#define NORM_TABLE_ROWS 5          /* mean, scale, shift, along, offset: see the kernels */
 
 typedef struct {
     int64_t count, c, period;
     int64_t task_rows, tasks; /* task_rows: periods in a task */
+    bool stream;              /* the result goes past the caches */
 } norm_cut;
 
 static int64_t norm_period(int64_t c)
@@ -42,7 +44,15 @@ static fnn_norm_span norm_span_of(const norm_cut *cut, int64_t task)
 {
     int64_t most = cut->task_rows * cut->period;
     int64_t reals = min_int(most, cut->count - task * most);
-    return (fnn_norm_span){reals / cut->period, cut->period, reals % cut->period};
+    return (fnn_norm_span){reals / cut->period, cut->period, reals % cut->period, cut->stream};
+}
+
+/* An input gradient larger than the caches goes past them, which need not fetch it first. An output does not: what
+ * reads it begins with its end, which the caches still hold. */
+static bool norm_streams(const norm_cut *cut, const real *result)
+{
+    return cut->count * (int64_t)sizeof(real) > NORM_STREAM_BYTES && cut->period % K->lanes == 0 &&
+           (uintptr_t)result % 64 == 0;
 }
 
 static int norm_width(const norm_cut *cut, int arrays)
@@ -297,6 +307,7 @@ int DRIVER(norm_batch_bwd)(int64_t rows, int64_t c, bool training, const real *d
         memset(s.partial, 0, sizeof(double) * 2 * (size_t)s.cut.period);
     norm_batch_gradients(s.table, training, rows, s.partial, s.partial + s.cut.period, w, mean, rstd, dw, db);
     norm_table_repeat(s.table, NORM_TABLE_ROWS);
+    s.cut.stream = norm_streams(&s.cut, dx);
     if (dx)
         fnn_parallel_backwards(s.cut.tasks, norm_width(&s.cut, 3), norm_bwd_x_task, &s);
     fnn_free(workspace);
