@@ -105,7 +105,7 @@ typedef struct {
  * of it belongs to channel i modulo the number of channels. */
 typedef struct {
     int64_t rows, period, tail;
-    bool stream; /* the result goes past the caches: rows of it are whole, aligned vectors */
+    bool stream; /* the input gradient goes past the caches: rows of it are whole, aligned vectors */
 } fnn_norm_span;
 
 /* Batch norm, ReLU and maximum of windows that neither overlap nor reach over the edge: x (n, h, w, c) -> y (n,

@@ -178,8 +178,7 @@ def test_large_products(columns, inner):
     b = rng.standard_normal((inner, columns)).astype(np.float32)
     bias = rng.standard_normal(columns).astype(np.float32)
     found = F.linear(Tensor(a), Tensor(np.ascontiguousarray(b.T)), Tensor(bias)).numpy()
-    exact = a[::997].astype(np.float64) @ b.astype(np.float64) + bias
-    np.testing.assert_allclose(found[::997], exact, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, a.astype(np.float64) @ b.astype(np.float64) + bias, rtol=1e-4, atol=1e-4)
     threads = fastnn.get_num_threads()
     try:
         fastnn.set_num_threads(1)
@@ -230,7 +229,6 @@ def test_weight_gradient_of_few_filters(few, shape, kernel, padding):
     dy = rng.standard_normal(y.shape)
     y.backward(Tensor(dy.astype(np.float32)))
     expected = reference.conv_bwd_w(dy, x, w.shape, padding=padding)
-    np.testing.assert_allclose(w.grad.numpy(), expected, rtol=1e-4, atol=2e-3 * np.abs(expected).max())
     assert np.linalg.norm(w.grad.numpy() - expected) <= 1e-6 * np.linalg.norm(expected)
 
 

@@ -149,6 +149,19 @@ static void KERNEL(planar_turn)(int64_t channels, int64_t pixels, const real *in
         }
 }
 
+/* PLANAR_CASE of every number of channels */
+#define PLANAR_SWITCH(channels) \
+    switch (channels) {         \
+        PLANAR_CASE(1)          \
+        PLANAR_CASE(2)          \
+        PLANAR_CASE(3)          \
+        PLANAR_CASE(4)          \
+        PLANAR_CASE(5)          \
+        PLANAR_CASE(6)          \
+        PLANAR_CASE(7)          \
+        PLANAR_CASE(8)          \
+    }
+
 ALWAYS_INLINE void planar_sums(const int channels, int64_t taps, const int64_t *offset, const real *in0,
                                const real *in1, const real *w, real *out)
 {
@@ -181,16 +194,7 @@ static void KERNEL(planar_row)(int64_t channels, int64_t taps, const int64_t *of
     case k:                                             \
         planar_sums(k, taps, offset, in0, in1, w, out); \
         break;
-    switch (channels) {
-        PLANAR_CASE(1)
-        PLANAR_CASE(2)
-        PLANAR_CASE(3)
-        PLANAR_CASE(4)
-        PLANAR_CASE(5)
-        PLANAR_CASE(6)
-        PLANAR_CASE(7)
-        PLANAR_CASE(8)
-    }
+    PLANAR_SWITCH(channels)
 #undef PLANAR_CASE
 }
 
@@ -255,16 +259,7 @@ static void KERNEL(planar_grad)(int64_t channels, int64_t taps, const int64_t *o
         for (; taps > 0; taps--, offset++, sums += k * VL)                                      \
             planar_products(k, 1, offset, pixels, x, dy, dy_channel, sums);                     \
         break;
-    switch (channels) {
-        PLANAR_CASE(1)
-        PLANAR_CASE(2)
-        PLANAR_CASE(3)
-        PLANAR_CASE(4)
-        PLANAR_CASE(5)
-        PLANAR_CASE(6)
-        PLANAR_CASE(7)
-        PLANAR_CASE(8)
-    }
+    PLANAR_SWITCH(channels)
 #undef PLANAR_CASE
 #undef PLANAR_TAPS
 }

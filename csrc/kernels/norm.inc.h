@@ -136,7 +136,7 @@ static void KERNEL(norm_moments)(const fnn_norm_span *span, const real *x, doubl
 /* ---- y = [relu](scale (x - mean) + shift [+ residual]) ----------------------------------------------------------- */
 
 ALWAYS_INLINE void norm_apply_columns(const int vectors, const int masked, int64_t n, const int add, const int relu,
-                                      const bool stream, int64_t rows, int64_t period, const real *table, const real *x,
+                                      int64_t rows, int64_t period, const real *table, const real *x,
                                       const real *residual, real *y)
 {
     NORM_TABLE(mean, NORM_MEAN);
@@ -151,7 +151,7 @@ ALWAYS_INLINE void norm_apply_columns(const int vectors, const int masked, int64
                 z += norm_load(masked, residual + at, n);
             if (relu)
                 z = v_max(v_zero(), z); /* a NaN stays */
-            norm_result(stream, masked, y + at, z, n);
+            norm_store(masked, y + at, z, n);
         }
 }
 
@@ -161,16 +161,15 @@ ALWAYS_INLINE void norm_apply_span(const fnn_norm_span *span, const int add, con
     int64_t period = span->period, step = period == NORM_VECTORS * VL ? span->rows : NORM_ROWS;
     for (int64_t i = 0; i < span->rows; i += step) {
         int64_t rows = span->rows - i < step ? span->rows - i : step, at = i * period;
-#define COLUMNS(vectors, masked, n, j)                                                                   \
-    norm_apply_columns(vectors, masked, n, add, relu, span->stream, rows, period, table + j, x + at + j, \
-                       residual + at + j, y + at + j)
+#define COLUMNS(vectors, masked, n, j)                                                                        \
+    norm_apply_columns(vectors, masked, n, add, relu, rows, period, table + j, x + at + j, residual + at + j, \
+                       y + at + j)
         NORM_COLUMNS(period, COLUMNS);
 #undef COLUMNS
     }
     int64_t at = span->rows * period;
-#define COLUMNS(vectors, masked, n, j)                                                                            \
-    norm_apply_columns(vectors, masked, n, add, relu, false, 1, period, table + j, x + at + j, residual + at + j, \
-                       y + at + j)
+#define COLUMNS(vectors, masked, n, j) \
+    norm_apply_columns(vectors, masked, n, add, relu, 1, period, table + j, x + at + j, residual + at + j, y + at + j)
     NORM_COLUMNS(span->tail, COLUMNS);
 #undef COLUMNS
 }

@@ -14,7 +14,7 @@
 typedef struct {
     int64_t count, c, period;
     int64_t task_rows, tasks; /* task_rows: periods in a task */
-    bool stream;              /* the result goes past the caches */
+    bool stream;              /* the input gradient goes past the caches */
 } norm_cut;
 
 static int64_t norm_period(int64_t c)
