@@ -206,9 +206,10 @@ ALWAYS_INLINE void wino_output_columns(const real *m, const int64_t xi_step, vr 
     }
 }
 
-/* A whole tile of whole vectors: sum + offset (+ residual, which lies as the output does), at least `floor`. */
+/* A whole tile of whole vectors: sum + offset (+ a residual, which lies `apart` from the output, as the output does), at
+ * least `floor`. */
 ALWAYS_INLINE void wino_output_full(const real *m, const int width, const bool stream, vr offset, vr floor,
-                                    int64_t residual, real *const *row, const int64_t *at)
+                                    const bool add, int64_t apart, real *const *row, const int64_t *at)
 {
     vr t[4 * 6];
     wino_output_columns(m, WINO_STEP * width, t);
@@ -219,10 +220,10 @@ ALWAYS_INLINE void wino_output_full(const real *m, const int width, const bool s
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++)
             o[j] += offset;
-        if (residual)
+        if (add)
 #pragma GCC unroll 4
             for (int j = 0; j < 4; j++)
-                o[j] += v_load(row[i] + residual + at[j]);
+                o[j] += v_load(row[i] + apart + at[j]);
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++)
             wino_store(stream, row[i] + at[j], v_max(floor, o[j]));
@@ -241,8 +242,8 @@ ALWAYS_INLINE void wino_output_tile(const int width, const bool stream, const re
     if (rows == 4 && pixels == 4) {
         wino_grid(4, to, w * k, k, row, at);
         for (; j0 + VL <= cols; j0 += VL, m += VL) {
-            wino_output_full(m, width, stream, bias ? v_load(bias + j0) : v_zero(), floor, apart, (real *const *)row,
-                             at);
+            wino_output_full(m, width, stream, bias ? v_load(bias + j0) : v_zero(), floor, residual, apart,
+                             (real *const *)row, at);
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++)
                 row[i] += VL;
@@ -265,7 +266,7 @@ ALWAYS_INLINE void wino_output_tile(const int width, const bool stream, const re
 }
 
 /* The 4x4 outputs at (y, x) of an image (h, w, k), `cols` channels from `image` on, from m[xi][.][width]: plus the
- * bias, plus the residual (an image like this one, or NULL), with `relu` at least 0. width is one vector or the product
+ * bias, plus the residual (an image like this one, itself, or NULL), with `relu` at least 0. width is one vector or the product
  * tile's (constant steps keep all addresses out of registers). `stream`: past the caches, for an image whose pixels are
  * whole aligned vectors. */
 static void KERNEL(wino_output)(const real *m, int64_t width, const real *bias, const real *residual, int relu,

@@ -235,10 +235,8 @@ int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, cons
     return status;
 }
 
-int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *w, real *dx)
+static int conv_data_gradient(const fnn_conv_shape *s, int algorithm, const real *dy, const real *w, real *dx)
 {
-    if (s->n * conv_in_pixels(s) * s->c == 0)
-        return FNN_OK;
     if (conv_merge_count(s, algorithm) > 1)
         return conv_merged_bwd_x(s, algorithm, dy, w, dx);
     if (conv_in_bf16(s, algorithm))
@@ -253,10 +251,31 @@ int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, c
     case CONV_PLANAR:
         return conv_planar_bwd_x(s, dy, w, dx);
     case CONV_WINOGRAD:
-        return conv_winograd_bwd_x(s, dy, w, dx);
+        return conv_winograd_bwd_x(s, dy, w, dx, false);
     default:
         return conv_im2col_bwd_x(s, dy, w, dx);
     }
+}
+
+/* With `add`, dx holds a gradient already: Winograd's output transform adds to it, the others' results are added. */
+int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *w, real *dx, bool add)
+{
+    int64_t size = s->n * conv_in_pixels(s) * s->c;
+    if (size == 0)
+        return FNN_OK;
+    if (!add)
+        return conv_data_gradient(s, algorithm, dy, w, dx);
+    bool alone = conv_merge_count(s, algorithm) == 1 && !conv_in_bf16(s, algorithm);
+    if (alone && conv_select(s, algorithm, s->c) == CONV_WINOGRAD)
+        return conv_winograd_bwd_x(s, dy, w, dx, true);
+    real *other = fnn_alloc(sizeof(real) * (size_t)size);
+    if (!other)
+        return FNN_NO_MEMORY;
+    int status = conv_data_gradient(s, algorithm, dy, w, other);
+    if (status == FNN_OK)
+        add_partials(dx, other, size, 1);
+    fnn_free(other);
+    return status;
 }
 
 int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *x, real *dw)

@@ -35,7 +35,7 @@ static int conv_bf16_fwd(const fnn_conv_shape *s, const real *x, const real *w, 
 
 static int conv_bf16_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
 {
-    return DRIVER(conv_bwd_x)(s, FNN_CONV_AUTO, dy, w, dx);
+    return DRIVER(conv_bwd_x)(s, FNN_CONV_AUTO, dy, w, dx, false);
 }
 
 static int conv_bf16_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
@@ -274,7 +274,7 @@ static int conv_bf16_bwd_x(const fnn_conv_shape *s, const float *dy, const float
         float *w_rounded, *dy_rounded = bf16_round_two(dy, conv_out_floats(s), w, conv_weight_floats(s), &w_rounded);
         if (!dy_rounded)
             return FNN_NO_MEMORY;
-        int status = DRIVER(conv_bwd_x)(s, FNN_CONV_AUTO, dy_rounded, w_rounded, dx);
+        int status = DRIVER(conv_bwd_x)(s, FNN_CONV_AUTO, dy_rounded, w_rounded, dx, false);
         fnn_free(dy_rounded);
         return status;
     }

@@ -55,7 +55,7 @@ static real *conv_merged_widened(const fnn_conv_shape *s, int64_t count, const r
 int DRIVER(conv_prepare)(const fnn_conv_shape *s, int algorithm, const real *w, real *prepared, int64_t *reals);
 int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, const real *w, const real *prepared,
                      const fnn_epilogue *e, real *y);
-int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *w, real *dx);
+int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *w, real *dx, bool add);
 int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *x, real *dw);
 
 static int conv_merged_prepare(const fnn_conv_shape *s, int algorithm, const real *w, real *prepared, int64_t *reals)
@@ -94,7 +94,7 @@ static int conv_merged_bwd_x(const fnn_conv_shape *s, int algorithm, const real 
     real *wide = conv_merged_widened(s, count, w);
     if (!wide)
         return FNN_NO_MEMORY;
-    int status = DRIVER(conv_bwd_x)(&merged, conv_merged_algorithm(algorithm), dy, wide, dx);
+    int status = DRIVER(conv_bwd_x)(&merged, conv_merged_algorithm(algorithm), dy, wide, dx, false);
     fnn_free(wide);
     return status;
 }

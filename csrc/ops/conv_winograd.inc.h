@@ -187,7 +187,7 @@ static bool wino_streams(const wino_plan *p)
 {
     int64_t bytes = p->n * p->oh * p->ow * p->out_pixel * (int64_t)sizeof(real);
     int64_t limit = p->c * p->k > WINO_LARGE_FILTERS ? WINO_STREAM_BYTES / 2 : WINO_STREAM_BYTES;
-    return bytes > limit && !p->e.activation && p->k % K->lanes == 0 && (uintptr_t)p->out % 64 == 0;
+    return bytes > limit && !p->e.activation && p->e.residual != p->out && p->k % K->lanes == 0 && (uintptr_t)p->out % 64 == 0;
 }
 
 static int wino_run(wino_plan *p)
@@ -239,8 +239,8 @@ static int conv_winograd_fwd(const fnn_conv_shape *s, const real *x, const real 
     return wino_run(&p);
 }
 
-/* The data gradient is the correlation of dy with the mirrored filters, c and k exchanged. */
-static int conv_winograd_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
+/* The data gradient is the correlation of dy with the mirrored filters, c and k exchanged; with `add`, added to dx. */
+static int conv_winograd_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx, bool add)
 {
     wino_plan p = {.n = s->n, .ih = s->out[1], .iw = s->out[2], .oh = s->in[1], .ow = s->in[2], .slices = s->groups};
     p.c = s->k / s->groups;
@@ -249,6 +249,7 @@ static int conv_winograd_bwd_x(const fnn_conv_shape *s, const real *dy, const re
     p.pad_x = 2 - s->pad[2];
     p.in = dy;
     p.out = dx;
+    p.e.residual = add ? dx : NULL;
     wino_cut(&p);
     real *u = fnn_alloc(sizeof(real) * (size_t)(p.slices * wino_filter_reals(&p)));
     if (!u)

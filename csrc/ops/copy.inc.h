@@ -1,4 +1,4 @@
-/* copy.inc.h - copies between arrays of one shape and any strides, and zeros.
+/* copy.inc.h - copies between arrays of one shape and any strides, sums of them, and zeros.
  *
  * Dimensions are put in the order in which the target lies in memory and joined where both arrays allow it; what
  * remains is cut into rows of the last dimension, whole ones where both lie side by side. */
@@ -11,6 +11,7 @@ typedef struct {
     int64_t rows, row, rows_in_task;
     const real *x;
     real *y;
+    bool add; /* y += x */
 } copy_plan;
 
 static int64_t copy_size(int64_t step) { return step < 0 ? -step : step; }
@@ -44,6 +45,20 @@ static void copy_join(copy_plan *p)
     p->dims = last + 1;
 }
 
+static void copy_row(bool add, int64_t n, const real *x, int64_t x_step, real *y, int64_t y_step)
+{
+    if (x_step == 1 && y_step == 1 && add)
+        K->add_to(n, x, y);
+    else if (x_step == 1 && y_step == 1)
+        memcpy(y, x, sizeof(real) * (size_t)n);
+    else if (add)
+        for (int64_t j = 0; j < n; j++)
+            y[j * y_step] += x[j * x_step];
+    else
+        for (int64_t j = 0; j < n; j++)
+            y[j * y_step] = x[j * x_step];
+}
+
 static void copy_task(void *context, int64_t task, int thread)
 {
     const copy_plan *p = context;
@@ -59,11 +74,7 @@ static void copy_task(void *context, int64_t task, int thread)
         y += at[i] * p->y_step[i];
     }
     for (int64_t r = first; r < end; r++) {
-        if (x_step == 1 && y_step == 1)
-            memcpy(y, x, sizeof(real) * (size_t)p->row);
-        else
-            for (int64_t j = 0; j < p->row; j++)
-                y[j * y_step] = x[j * x_step];
+        copy_row(p->add, p->row, x, x_step, y, y_step);
         for (int64_t i = last - 1; i >= 0; i--) { /* the next row */
             x += p->x_step[i];
             y += p->y_step[i];
@@ -77,9 +88,9 @@ static void copy_task(void *context, int64_t task, int thread)
 }
 
 int DRIVER(copy_strided)(int64_t dims, const int64_t *shape, const real *x, const int64_t *x_step, real *y,
-                         const int64_t *y_step)
+                         const int64_t *y_step, bool add)
 {
-    copy_plan p = {.x = x, .y = y};
+    copy_plan p = {.x = x, .y = y, .add = add};
     int64_t size = 1;
     assert(dims <= COPY_DIMS);
     for (int64_t i = 0; i < dims; i++) {
@@ -93,7 +104,7 @@ int DRIVER(copy_strided)(int64_t dims, const int64_t *shape, const real *x, cons
     if (size == 0)
         return FNN_OK;
     if (p.dims == 0) {
-        *y = *x;
+        copy_row(add, 1, x, 1, y, 1);
         return FNN_OK;
     }
     copy_order(&p);
@@ -104,17 +115,14 @@ int DRIVER(copy_strided)(int64_t dims, const int64_t *shape, const real *x, cons
         p = (copy_plan){.dims = 2,
                         .x = x,
                         .y = y,
+                        .add = add,
                         .shape = {pieces, COPY_TASK},
                         .x_step = {COPY_TASK * p.x_step[0], p.x_step[0]},
                         .y_step = {COPY_TASK * p.y_step[0], p.y_step[0]}};
         p.row = COPY_TASK;
         p.rows = size / COPY_TASK;
         int64_t done = p.rows * COPY_TASK;
-        if (p.x_step[1] == 1 && p.y_step[1] == 1)
-            memcpy(y + done, x + done, sizeof(real) * (size_t)(size - done));
-        else
-            for (int64_t i = done; i < size; i++)
-                y[i * p.y_step[1]] = x[i * p.x_step[1]];
+        copy_row(add, size - done, x + done * p.x_step[1], p.x_step[1], y + done * p.y_step[1], p.y_step[1]);
     } else
         p.rows = size / p.row;
     p.rows_in_task = max_int(COPY_TASK / p.row, 1);

@@ -13,10 +13,11 @@ from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .numeric import gradcheck, hessian, hvp, jacobian
 from .observe import observe
 from .op import op, varying_op
+from .reuse import ADDED, NOTHING, Deferred, Reuse, reusing
 from .tensor import Tensor
 
 __all__ = [
-    "OPS", "Array", "Backward", "Grads", "Needs", "Operand", "Tensor", "autocast", "backward", "enable_grad", "grad",
-    "gradcheck", "hessian", "hvp", "is_autocast_enabled", "is_grad_enabled", "jacobian", "no_grad", "observe", "op",
-    "set_grad_enabled", "varying_op",
+    "ADDED", "NOTHING", "OPS", "Array", "Backward", "Deferred", "Grads", "Needs", "Operand", "Reuse", "Tensor",
+    "autocast", "backward", "enable_grad", "grad", "gradcheck", "hessian", "hvp", "is_autocast_enabled",
+    "is_grad_enabled", "jacobian", "no_grad", "observe", "op", "reusing", "set_grad_enabled", "varying_op",
 ]  # fmt: skip

@@ -13,24 +13,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from sys import getrefcount
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from .dtype import Array, DType
 from .mode import no_grad
+from .reuse import ADDED, Deferred, Memory, Reuse, Slots, sole_owner
 from .saved import Version, check_unchanged
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 Needs: TypeAlias = tuple[bool, ...]
-Grads: TypeAlias = Sequence[Array | None]
-Backward: TypeAlias = Callable[[Any, Needs], Sequence[Array | None]]
+Grads: TypeAlias = "Sequence[Array | Deferred | None]"
+Backward: TypeAlias = Callable[..., Sequence[Any]]
 Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
 Edge: TypeAlias = "Tensor | Node | Output | None"
-Slots: TypeAlias = list[Array | None]
 
 _sequence = count()
 next_sequence = _sequence.__next__
@@ -107,42 +106,6 @@ def source(edge: Node | Output) -> tuple[Node, int]:
     return (edge, 0) if isinstance(edge, Node) else (edge.node, edge.number)
 
 
-def _accumulate_by_numpy(total: Array, a: Array) -> None:
-    np.add(total, a, out=total)
-
-
-class Memory:
-    """What the walk must know of the memory under arrays; `ops` puts its own here.
-
-    Attributes:
-        owners: types of `ndarray.base` whose reference count tells how many arrays look at the memory.
-        accumulate: `accumulate(total, a)` adds a gradient to another in place.
-    """
-
-    owners: ClassVar[set[type]] = {np.ndarray}
-    accumulate: ClassVar[Callable[[Array, Array], None]] = _accumulate_by_numpy
-
-
-def sole_owner(slots: Slots, i: int) -> bool:
-    """Whether `slots[i]` is the only reference to writable memory of its own, so that it may be overwritten.
-
-    The slot's reference and the argument of `getrefcount` make two; a view's base is held by the view, by
-    the local name and by the argument, which makes three.
-    """
-    if getrefcount(slots[i]) != 2:
-        return False
-    array = slots[i]
-    if array is None or not array.flags.writeable:
-        return False
-    owner = array.base
-    del array
-    while owner is not None:
-        if type(owner) not in Memory.owners or getrefcount(owner) != 3:
-            return False
-        owner = owner.base if isinstance(owner, np.ndarray) else None
-    return True
-
-
 def _accumulate(slots: Slots, i: int, gradient: Array) -> None:
     """Add a gradient to `slots[i]`, in place only if nobody else can see that array."""
     if slots[i] is None:
@@ -175,8 +138,9 @@ class _Pass:
         self.heap: list[int] = []
         self.arrived: dict[int, tuple[Node, Slots]] = {}
         self.leaves: dict[int, tuple[Tensor, Slots]] = {}
+        self.deferred: dict[tuple[int, int], list[Deferred]] = {}
 
-    def deliver(self, edge: Node | Output | Tensor, gradient: Array, name: str, j: int) -> None:
+    def deliver(self, edge: Node | Output | Tensor, gradient: Any, name: str, j: int) -> None:
         """Add a gradient, that of input `j` of operation `name`, to what has arrived at `edge`."""
         node: Node | None = None
         number = 0
@@ -189,8 +153,17 @@ class _Pass:
             shape, dtype = node.shapes[number], node.dtypes[number]
         else:
             shape, dtype = edge._array.shape, edge._array.dtype  # type: ignore[union-attr]
+        later: Deferred | None = None
         if type(gradient) is not _ndarray or gradient.dtype is not dtype:
-            gradient = np.asarray(gradient, dtype)
+            if gradient is ADDED:
+                return
+            if isinstance(gradient, Deferred):
+                if gradient.dtype is dtype and node is not None:
+                    later = gradient
+                else:
+                    gradient = gradient.dense()
+            if later is None:
+                gradient = np.asarray(gradient, dtype)
         if gradient.shape != shape:
             raise RuntimeError(
                 f"backward of '{name}' returned a gradient of shape {gradient.shape} for input {j}, expected {shape}"
@@ -207,12 +180,36 @@ class _Pass:
                 slots: Slots = [None] * len(node.shapes) if type(node.shapes) is list else [None]
                 known = self.arrived[node.sequence] = (node, slots)
                 heappush(self.heap, -node.sequence)
-            _accumulate(known[1], number, gradient)
+            if later is None:
+                _accumulate(known[1], number, gradient)
+            else:
+                self.deferred.setdefault((node.sequence, number), []).append(later)
+
+    def arrived_at(self, edge: Edge) -> Array | None:
+        """The gradient that has arrived at the output of an operation, if it may be changed in place."""
+        if type(edge) is not Node and type(edge) is not Output:
+            return None
+        node, number = source(edge)
+        known = self.arrived.get(node.sequence)
+        return known[1][number] if known is not None and sole_owner(known[1], number) else None
+
+    def _complete(self, node: Node, slots: Slots) -> None:
+        """Add what was deferred to the gradients of a node, all of which have arrived."""
+        for i in range(len(slots)):
+            for gradient in self.deferred.pop((node.sequence, i), ()):
+                if slots[i] is None:
+                    slots[i] = gradient.dense()
+                else:
+                    if not sole_owner(slots, i):
+                        slots[i] = np.copy(slots[i], order="K")  # type: ignore[arg-type]
+                    gradient.add_to(slots[i])  # type: ignore[arg-type]
 
     def run(self) -> None:
         """Visit every node that gradients reach, youngest first."""
         while self.heap:
             node, slots = self.arrived.pop(-heappop(self.heap))
+            if self.deferred:
+                self._complete(node, slots)
             if node.hooks is not None:
                 _call_hooks(node, slots)
             if node in self.stops:
@@ -240,6 +237,9 @@ class _Pass:
         if type(node.shapes) is list:
             grads = closure(tuple(slots), needs)
             slots.clear()
+        elif getattr(closure, "reuses", False):
+            reuse = Reuse(sole_owner(slots, 0), edges, self.arrived_at)
+            grads = closure(slots.pop(), needs, reuse)
         else:
             grads = closure(slots.pop(), needs)
         del closure

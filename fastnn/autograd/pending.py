@@ -34,10 +34,11 @@ from weakref import ref
 import numpy as np
 
 from .dtype import Array, DType
-from .engine import Backward, Edge, Memory, Node, next_sequence
+from .engine import Backward, Edge, Node, next_sequence
 from .methods import OPS
 from .mode import MODE, enable_grad
 from .record import versions_of
+from .reuse import Memory
 from .saved import Version
 from .signature import Signature
 from .tensor import Tensor, wrap

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from .conversion import TensorConversions
 from .display import tensor_text
 from .dtype import SUPPORTED, Array, DType
-from .engine import Handle, Hook, Memory, Node, Output, Slots, apply_hooks, backward_pass, sole_owner
+from .engine import Handle, Hook, Node, Output, apply_hooks, backward_pass
 from .methods import OPS
+from .reuse import Memory, Slots, sole_owner
 
 
 class Tensor(TensorConversions):

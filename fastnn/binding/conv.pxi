@@ -20,7 +20,8 @@ cdef extern from "fnn.h" nogil:
                          int64_t *reals)
     int fnn_conv_fwd(int dtype, const fnn_conv_shape *s, int algorithm, const void *x, const void *w,
                      const void *prepared, const fnn_epilogue *e, void *y)
-    int fnn_conv_bwd_x(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *w, void *dx)
+    int fnn_conv_bwd_x(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *w, void *dx,
+                       bint add)
     int fnn_conv_bwd_w(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *x, void *dw)
 
 CONV_ALGORITHMS = {"auto": FNN_CONV_AUTO, "im2col": FNN_CONV_IM2COL, "direct": FNN_CONV_DIRECT,
@@ -111,8 +112,8 @@ def conv_fwd(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray y, tupl
 
 
 def conv_bwd_x(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray dx, tuple stride, tuple pad, tuple dilation,
-               int64_t groups, int algorithm=FNN_CONV_AUTO):
-    """dx = gradient of the input of conv_fwd."""
+               int64_t groups, int algorithm=FNN_CONV_AUTO, bint add=False):
+    """dx = gradient of the input of conv_fwd; with `add`, dx += it."""
     cdef fnn_conv_shape s
     cdef int dtype = real_dtype(dy, "dy"), status
     conv_shape(&s, dx, w, dy, stride, pad, dilation, groups)
@@ -120,7 +121,7 @@ def conv_bwd_x(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray dx, tuple stride, tupl
     cdef const void *wp = source(w, dtype, "w")
     cdef void *xp = target(dx, dtype, "dx")
     with nogil:
-        status = fnn_conv_bwd_x(dtype, &s, algorithm, gp, wp, xp)
+        status = fnn_conv_bwd_x(dtype, &s, algorithm, gp, wp, xp, add)
     done(status)
 
 

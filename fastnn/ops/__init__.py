@@ -7,7 +7,7 @@ functions in `__all__`; this package imports them all. Where a function shares i
 # ruff: noqa: F403 - every module lists its public names in __all__
 
 from .. import _C
-from ..autograd import engine, methods
+from ..autograd import methods, reuse
 from . import arithmetic
 from .activation import *
 from .alpha_dropout import *
@@ -43,6 +43,6 @@ from .special import *
 from .statistics import *
 from .unary import *
 
-engine.Memory.owners.add(type(_C.empty((1,), "float32").base))
-engine.Memory.accumulate = arithmetic.accumulate
+reuse.Memory.owners.add(type(_C.empty((1,), "float32").base))
+reuse.Memory.accumulate = arithmetic.accumulate
 methods.install(globals())

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import _C, backends
-from ..autograd import Array, Backward, Grads, Needs, op
+from ..autograd import ADDED, NOTHING, Array, Backward, Grads, Needs, Reuse, op, reusing
 from ..autograd.mode import MODE
-from .layout import from_nhwc, to_nhwc
+from .layout import from_nhwc, in_nhwc, to_nhwc
 from .window import hashable
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_output_size"]
@@ -187,13 +187,17 @@ def _conv(
     shape, weight_shape, has_bias = last.shape, weight.shape, bias is not None
     grad_shape = (y.shape[0], *y.shape[4 - dims :])
 
-    def backward(dy: Array, needs: Needs) -> Grads:
+    @reusing
+    def backward(dy: Array, needs: Needs, reuse: Reuse = NOTHING) -> Grads:
         grad = to_nhwc(dy if batched else dy[None]).reshape(y_shape)
-        dx = dw = db = None
+        dx: Any = None
+        dw = db = None
         if needs[0]:
-            dx5 = _C.empty(images_shape, grad.dtype)
-            _C.conv_bwd_x(grad, filters, dx5, g.stride, g.before, g.dilation, groups, algorithm)
-            dx = from_nhwc(dx5.reshape(shape))
+            total = in_nhwc(reuse.arrived(0)) if batched else None
+            dx5 = _C.empty(images_shape, grad.dtype) if total is None else total.reshape(images_shape)
+            options = g.stride, g.before, g.dilation, groups, algorithm
+            _C.conv_bwd_x(grad, filters, dx5, *options, total is not None)
+            dx = from_nhwc(dx5.reshape(shape)) if total is None else ADDED
             dx = dx if batched else dx[0]
         if needs[1]:
             dw = _C.empty(g.weight_shape, grad.dtype)

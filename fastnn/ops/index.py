@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _C
-from ..autograd import Array, Backward, Grads, Needs, Operand, Tensor, op
+from ..autograd import Array, Backward, Deferred, Grads, Needs, Operand, Tensor, op
 from ..dims import dims
 from .broadcast import match, shape_of, unbroadcast
 from .layout import memory_order, zeros_in_order
@@ -39,6 +39,33 @@ def _may_repeat(key: Any) -> bool:
     return any(isinstance(part, np.ndarray) and part.dtype != np.bool_ for part in parts)
 
 
+class _InPlace(Deferred):
+    """A gradient that is zero but for what a basic index selects.
+
+    Args:
+        shape: the gradient's.
+        axes: how its memory lies, as `memory_order` says.
+        key: the index, with `...`.
+        part: what lies there.
+    """
+
+    __slots__ = ("axes", "key", "part")
+
+    def __init__(self, shape: tuple[int, ...], axes: tuple[int, ...] | None, key: Any, part: Array) -> None:
+        super().__init__(shape, part.dtype)
+        self.axes = axes
+        self.key = key
+        self.part = part
+
+    def dense(self) -> Array:
+        dx = zeros_in_order(self.shape, self.dtype, self.axes)
+        _C.copyto(dx[self.key], self.part)
+        return dx
+
+    def add_to(self, total: Array) -> None:
+        _C.addto(total[self.key], self.part)
+
+
 @op
 def getitem(input: Array, key: Any) -> tuple[Array, Backward]:
     """`input[key]` with NumPy's indexing: a view for integers, slices, None and `...`, a copy for arrays.
@@ -61,10 +88,10 @@ def getitem(input: Array, key: Any) -> tuple[Array, Backward]:
         key = parts if Ellipsis in parts else (*parts, ...)  # with `...` NumPy gives a view even of one element
 
     def backward(dy: Array, needs: Needs) -> Grads:
-        dx = zeros_in_order(shape, dy.dtype, axes)
         if basic:
-            _C.copyto(dx[key], dy)
-        elif _may_repeat(key):
+            return (_InPlace(shape, axes, key, dy),)
+        dx = zeros_in_order(shape, dy.dtype, axes)
+        if _may_repeat(key):
             add_at(dx, key, dy)
         else:
             dx[key] = dy

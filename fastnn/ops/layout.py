@@ -17,7 +17,7 @@ from .. import _C
 from ..autograd.dtype import Array, DType
 
 __all__ = [
-    "Order", "dense", "from_nhwc", "from_rows", "gapless", "in_order_of", "memory_axes", "memory_order", "rows",
+    "Order", "dense", "from_nhwc", "from_rows", "gapless", "in_nhwc", "in_order_of", "memory_axes", "memory_order", "rows",
     "to_nhwc", "zeros_in_order",
 ]  # fmt: skip
 
@@ -51,6 +51,14 @@ def to_nhwc(x: Array) -> Array:
         raise ValueError(f"to_nhwc: expected shape (N, C, *spatial), got {x.shape}")
     last = x.transpose(_LAST[x.ndim] if x.ndim < _KNOWN else _channels_last(x.ndim))
     return last if last.flags.c_contiguous else _compact(last)
+
+
+def in_nhwc(x: Array | None) -> Array | None:
+    """`x` with its channels last, if it lies so in memory; else None."""
+    if x is None:
+        return None
+    last = x.transpose(_LAST[x.ndim] if x.ndim < _KNOWN else _channels_last(x.ndim))
+    return last if last.flags.c_contiguous else None
 
 
 def from_nhwc(y: Array) -> Array:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from .. import _C
-from ..autograd import Array, Backward, op
+from ..autograd import NOTHING, Array, Backward, Reuse, op, reusing
 from ..autograd.dtype import DType
 from ..autograd.pending import Finish, waiting
 from .layout import from_nhwc, to_nhwc
@@ -114,11 +114,14 @@ def _begin(
         summed = added is not None
         output = y if relu and summed else None  # the mask of the ReLU; without a residual x gives it
 
-        def backward(dy: Array, needs: Needs) -> Grads:
-            dx = _C.empty(x.shape, x.dtype) if needs[0] else None
-            dz = None if output is None else _C.empty(x.shape, x.dtype)
+        @reusing
+        def backward(dy: Array, needs: Needs, reuse: Reuse = NOTHING) -> Grads:
+            grad = to_nhwc(dy)
+            room = grad if reuse.owned else None  # for dx, or for dz where both are wanted
+            dz = None if output is None else _C.empty(x.shape, x.dtype) if room is None else room
+            dx = None if not needs[0] else room if not summed and room is not None else _C.empty(x.shape, x.dtype)
             dw, db = _like(w, needs[3]), _like(b, needs[4])
-            _C.norm_batch_bwd(training, to_nhwc(dy), x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
+            _C.norm_batch_bwd(training, grad, x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
             grads = (None if dx is None else from_nhwc(dx), None, None, dw, db)
             return (*grads, dy if dz is None else from_nhwc(dz)) if summed else grads
 
@@ -254,7 +257,14 @@ def batch_norm_relu(
         )
     finish = _begin(name, input, running_mean, running_var, weight, bias, training, momentum, eps)
     y, backward = finish(residual, "relu")
-    return y, backward if residual is not None else lambda dy, needs: (*backward(dy, needs), None)
+    if residual is not None:
+        return y, backward
+
+    @reusing
+    def without_residual(dy: Array, needs: Needs, reuse: Reuse = NOTHING) -> Grads:
+        return *backward(dy, needs, reuse), None
+
+    return y, without_residual
 
 
 @op

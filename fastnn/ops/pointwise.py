@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from .. import _C
-from ..autograd import Array, Backward, Grads, Needs
+from ..autograd import NOTHING, Array, Backward, Grads, Needs, Reuse, reusing
 from .layout import gapless, in_order_of
 from .reduction import need_real
 
@@ -23,9 +23,11 @@ def pointwise(name: str, entry: str, input: Array, a: float = 0.0, b: float = 0.
     _C.activation_fwd(code, x, y, a, b, c)
     saved = y if entry in _C.ACTIVATIONS_FROM_OUTPUT else x
 
-    def backward(dy: Array, needs: Needs) -> Grads:
-        dx: Array = _C.empty_like(saved)
-        _C.activation_bwd(code, in_order_of(dy, saved), saved, dx, a, b, c)
+    @reusing
+    def backward(dy: Array, needs: Needs, reuse: Reuse = NOTHING) -> Grads:
+        grad = in_order_of(dy, saved)
+        dx: Array = grad if reuse.owned else _C.empty_like(saved)
+        _C.activation_bwd(code, grad, saved, dx, a, b, c)
         return (dx,)
 
     return y, backward
