@@ -98,7 +98,7 @@ typedef struct {
     int64_t uniform; /* every count, if they are all the same; else 0 */
     const int64_t *first, *count, *divisor;
     int64_t row_divisor; /* a window's sum is divided by divisor[o] * row_divisor */
-    bool relu;
+    bool relu, stream;   /* stream: the gradient goes past the caches, where whole vectors of its pixels are written */
 } fnn_pool_row;
 
 /* An array that the normalisation kernels see as `rows` rows of `period` elements and a last one of `tail`. Column i

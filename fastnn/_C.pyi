@@ -90,6 +90,14 @@ def norm_batch_bwd(
     training: bool, dy: Reals, x: Reals, y: Reals | None, w: Reals | None, b: Reals | None, relu: bool, mean: Reals,
     rstd: Reals, dx: Reals | None, dz: Reals | None, dw: Reals | None, db: Reals | None,
 ) -> None: ...  # fmt: skip
+def norm_activation_fwd(
+    code: int, parameters: tuple[float, float, float], x: Reals, w: Reals | None, b: Reals | None, mean: Reals,
+    rstd: Reals, y: Reals,
+) -> None: ...  # fmt: skip
+def norm_activation_bwd(
+    training: bool, code: int, parameters: tuple[float, float, float], dy: Reals, x: Reals, w: Reals | None,
+    b: Reals | None, mean: Reals, rstd: Reals, dx: Reals | None, dw: Reals | None, db: Reals | None,
+) -> None: ...  # fmt: skip
 def norm_pool_fwd(
     x: Reals, w: Reals | None, b: Reals | None, mean: Reals, rstd: Reals, y: Reals, window: Sizes
 ) -> None: ...

@@ -241,8 +241,6 @@ ALWAYS_INLINE void norm_sums_span(const fnn_norm_span *span, const int relu, con
                                   const real *x, const real *y, real *dz, double *sums)
 {
     int64_t period = span->period, step = norm_block_rows(period);
-    for (int64_t j = 0; j < 2 * period; j++)
-        sums[j] = 0;
     for (int64_t i = 0; i < span->rows; i += step) {
         int64_t rows = span->rows - i < step ? span->rows - i : step, at = i * period;
 #define COLUMNS(vectors, masked, n, j)                                                                        \
@@ -259,8 +257,8 @@ ALWAYS_INLINE void norm_sums_span(const fnn_norm_span *span, const int relu, con
 #undef COLUMNS
 }
 
-/* sums: of dz and of dz (x - mean), each of `period`. With `y` (the output, where a residual was added before the
- * ReLU) dz is stored too. */
+/* Adds to sums, of dz and of dz (x - mean), each of `period`. With `y` (the output, where a residual was added before
+ * the ReLU) dz is stored too. */
 static void KERNEL(norm_sums)(const fnn_norm_span *span, const real *table, int relu, const real *dy, const real *x,
                               const real *y, real *dz, double *sums)
 {

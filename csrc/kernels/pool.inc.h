@@ -151,8 +151,8 @@ static void pool_max_bwd_nan(const fnn_pool_row *row, const real *dy, const real
 }
 
 ALWAYS_INLINE void pool_max_bwd_pixel(const int vectors, const int masked, int64_t n, const int accumulate,
-                                      const fnn_pool_row *row, const pool_taps taps, const real *dy, const real *x,
-                                      const real *y, real *dx, vi *nan)
+                                      const int stream, const fnn_pool_row *row, const pool_taps taps, const real *dy,
+                                      const real *x, const real *y, real *dx, vi *nan)
 {
     vr top[POOL_VECTORS], g[POOL_VECTORS];
     vi open[POOL_VECTORS]; /* lanes whose maximum has not been met yet */
@@ -173,7 +173,10 @@ ALWAYS_INLINE void pool_max_bwd_pixel(const int vectors, const int masked, int64
             open[v] &= ~hit;
             if (accumulate)
                 share += pool_load(masked, dx + at + v * VL, n);
-            pool_store(masked, dx + at + v * VL, share, n);
+            if (stream)
+                v_stream(dx + at + v * VL, share);
+            else
+                pool_store(masked, dx + at + v * VL, share, n);
         }
     })
 }
@@ -199,7 +202,8 @@ ALWAYS_INLINE void pool_max_bwd_few(int64_t n, const fnn_pool_row *row, const po
 }
 
 ALWAYS_INLINE void pool_max_bwd_windows(const int planes, const int height, const int width, const fnn_pool_row *row,
-                                        const int accumulate, const real *dy, const real *x, const real *y, real *dx)
+                                        const int accumulate, const int stream, const real *dy, const real *x,
+                                        const real *y, real *dx)
 {
     vi nan = {0};
     const real *dy_window = dy, *y_window = y;
@@ -208,13 +212,13 @@ ALWAYS_INLINE void pool_max_bwd_windows(const int planes, const int height, cons
     for (int64_t o = 0; o < row->windows; o++, y_window += row->pixel, dy_window += row->pixel) {
         const pool_taps taps = pool_taps_of(row, planes, height, width, o);
         int64_t first = row->first[o] * row->pixel;
-#define PIXEL(vectors, masked, n, j)                                                                                  \
-    do {                                                                                                              \
-        if (masked && accumulate && few)                                                                              \
-            pool_max_bwd_few(n, row, taps, dy_window + j, x + first + j, y_window + j, dx + first + j, &nan);         \
-        else                                                                                                          \
-            pool_max_bwd_pixel(vectors, masked, n, accumulate, row, taps, dy_window + j, x + first + j, y_window + j, \
-                               dx + first + j, &nan);                                                                 \
+#define PIXEL(vectors, masked, n, j)                                                                          \
+    do {                                                                                                      \
+        if (masked && accumulate && few)                                                                      \
+            pool_max_bwd_few(n, row, taps, dy_window + j, x + first + j, y_window + j, dx + first + j, &nan); \
+        else                                                                                                  \
+            pool_max_bwd_pixel(vectors, masked, n, accumulate, stream && !(masked), row, taps, dy_window + j, \
+                               x + first + j, y_window + j, dx + first + j, &nan);                            \
     } while (0)
         POOL_CHANNELS(row->channels, PIXEL);
 #undef PIXEL
@@ -231,9 +235,11 @@ static void KERNEL(pool_max_bwd)(const fnn_pool_row *row, const real *dy, const 
                                  int accumulate)
 {
     if (accumulate)
-        POOL_BY_WINDOW(row, pool_max_bwd_windows, 1, dy, x, y, dx);
+        POOL_BY_WINDOW(row, pool_max_bwd_windows, 1, 0, dy, x, y, dx);
+    else if (row->stream)
+        POOL_BY_WINDOW(row, pool_max_bwd_windows, 0, 1, dy, x, y, dx);
     else
-        POOL_BY_WINDOW(row, pool_max_bwd_windows, 0, dy, x, y, dx);
+        POOL_BY_WINDOW(row, pool_max_bwd_windows, 0, 0, dy, x, y, dx);
 }
 
 /* ---- average ------------------------------------------------------------------------------------------------------

@@ -175,6 +175,7 @@ static void norm_sums_task(void *context, int64_t task, int thread)
     int64_t at = task * s->cut.task_rows * s->cut.period;
     double *sums = s->partial + task * 2 * s->cut.period;
     (void)thread;
+    memset(sums, 0, sizeof(double) * 2 * (size_t)s->cut.period);
     K->norm_sums(&span, s->table.table, s->relu, s->dy + at, s->x + at, s->y_out ? s->y_out + at : NULL,
                  s->dz ? s->dz + at : NULL, sums);
     norm_fold_sums(&span, s->cut.c, sums);
@@ -307,12 +308,13 @@ int DRIVER(norm_batch_bwd)(int64_t rows, int64_t c, bool training, const real *d
         memset(s.partial, 0, sizeof(double) * 2 * (size_t)s.cut.period);
     norm_batch_gradients(s.table, training, rows, s.partial, s.partial + s.cut.period, w, mean, rstd, dw, db);
     norm_table_repeat(s.table, NORM_TABLE_ROWS);
-    s.cut.stream = norm_streams(&s.cut, dx);
+    s.cut.stream = dx != dy && norm_streams(&s.cut, dx);
     if (dx)
         fnn_parallel_backwards(s.cut.tasks, norm_width(&s.cut, 3), norm_bwd_x_task, &s);
     fnn_free(workspace);
     return FNN_OK;
 }
 
+#include "norm_activation.inc.h"
 #include "norm_each.inc.h"
 #include "norm_pool.inc.h"

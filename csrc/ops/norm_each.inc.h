@@ -77,6 +77,7 @@ static void norm_group_bwd_task(void *context, int64_t index, int thread)
     norm_table table = norm_group_table(s, thread, &sums);
     norm_group_forward_table(s, table, mean, rstd);
     norm_table_repeat(table, 3);
+    memset(sums, 0, sizeof(double) * 2 * (size_t)period);
     K->norm_sums(&span, table.table, 0, s->dy + at, s->x + at, NULL, NULL, sums);
     norm_fold_sums(&span, c, sums);
     double n = (double)(s->sample.count / s->groups);

@@ -1,12 +1,14 @@
 /* pool.inc.h - maximum and average pooling, over sliding windows or adaptive bins, in up to three dimensions.
  *
  * All windows of an axis are worked out once, clipped to the image. A task is a number of rows of windows. In the
- * backward pass it owns the taps of its windows if these tile the image without gap or overlap; otherwise tasks are
- * whole images (or, for few images, some channels of one), in which windows are added one after the other. */
+ * backward pass it owns the taps of its windows and what lies between them and the next ones, if no windows overlap;
+ * otherwise tasks are whole images (or, for few images, some channels of one), in which windows are added one after the
+ * other. */
 
 #define POOL_TASK 16384   /* reals of x in a task, about */
 #define POOL_FEW_IMAGES 8 /* fewer are cut into channels */
 #define POOL_CHANNEL_BLOCK 64
+#define POOL_STREAM_BYTES 12000000 /* a gradient larger than this goes past the caches */
 
 typedef struct {
     int64_t *first, *count, *divisor; /* of each window along one axis */
@@ -18,7 +20,7 @@ typedef struct {
     fnn_pool_row row;           /* what all rows of windows share */
     int64_t rows, rows_in_task; /* rows of windows; images for the backward pass by images */
     int64_t channel_block, channel_blocks;
-    bool overlap;
+    bool overlap, tiles[3]; /* tiles: along this axis windows leave nothing out */
     const real *x, *dy, *y_out;
     real *y, *dx;
     int64_t *index;
@@ -47,7 +49,7 @@ static void pool_window(const fnn_pool_shape *s, int axis, int64_t o, pool_axis 
 }
 
 /* Whether windows follow each other without gap or overlap from the first pixel to the last, and whether they
- * overlap. */
+ * overlap, or lie within each other. */
 static void pool_coverage(const fnn_pool_shape *s, int axis, const pool_axis *a, bool *tiles, bool *overlap)
 {
     int64_t next = 0;
@@ -61,14 +63,13 @@ static void pool_coverage(const fnn_pool_shape *s, int axis, const pool_axis *a,
 }
 
 /* The windows, in workspace to be freed by the caller; NULL when out of memory. */
-static void *pool_prepare(pool_plan *p, const fnn_pool_shape *s, bool *tiles)
+static void *pool_prepare(pool_plan *p, const fnn_pool_shape *s)
 {
     int64_t windows = s->out[0] + s->out[1] + s->out[2];
     int64_t *next = fnn_alloc(sizeof(int64_t) * 3 * (size_t)windows);
     void *workspace = next;
     if (!workspace)
         return NULL;
-    *tiles = true;
     p->shape = s;
     for (int axis = 0; axis < 3; axis++) {
         pool_axis *a = &p->axis[axis];
@@ -78,7 +79,8 @@ static void *pool_prepare(pool_plan *p, const fnn_pool_shape *s, bool *tiles)
         next += 3 * s->out[axis];
         for (int64_t o = 0; o < s->out[axis]; o++)
             pool_window(s, axis, o, a);
-        pool_coverage(s, axis, a, tiles, &p->overlap);
+        p->tiles[axis] = true;
+        pool_coverage(s, axis, a, &p->tiles[axis], &p->overlap);
     }
     const pool_axis *w = &p->axis[FNN_WIDTH];
     int64_t dilation[3];
@@ -177,6 +179,46 @@ static void pool_rows_task(void *context, int64_t task, int thread)
     }
 }
 
+/* Zeroes dx where no window of row `index` has a tap, from the end of the row before to that of this one; the last row
+ * of a plane ends with the plane. */
+static void pool_clear_between(const pool_plan *p, int64_t index, const fnn_pool_row *row, real *plane)
+{
+    const pool_axis *lines = &p->axis[FNN_HEIGHT];
+    int64_t h = index % p->shape->out[FNN_HEIGHT], width = p->shape->in[FNN_WIDTH], first = lines->first[h];
+    int64_t before = h ? lines->first[h - 1] + lines->count[h - 1] : 0, line = width * row->pixel;
+    memset(plane + before * line, 0, sizeof(real) * (size_t)((first - before) * line));
+    for (int64_t i = first; i < first + lines->count[h] && !p->tiles[FNN_WIDTH]; i++)
+        for (int64_t o = 0, done = 0; o <= row->windows; o++) {
+            int64_t next = o < row->windows ? row->first[o] : width;
+            memset(plane + (i * width + done) * row->pixel, 0, sizeof(real) * (size_t)((next - done) * row->pixel));
+            done = o < row->windows ? next + row->count[o] : next;
+        }
+    if (h == p->shape->out[FNN_HEIGHT] - 1) {
+        int64_t end = first + lines->count[h];
+        memset(plane + end * line, 0, sizeof(real) * (size_t)((p->shape->in[FNN_HEIGHT] - end) * line));
+    }
+}
+
+/* Backwards where no windows overlap. */
+static void pool_apart_task(void *context, int64_t task, int thread)
+{
+    pool_job *job = context;
+    const pool_plan *p = &job->plan;
+    fnn_pool_row row = p->row;
+    int64_t end = min_int(p->rows, (task + 1) * p->rows_in_task), pixel;
+    bool tiles = p->tiles[FNN_HEIGHT] && p->tiles[FNN_WIDTH];
+    (void)thread;
+    for (int64_t i = task * p->rows_in_task; i < end; i++) {
+        int64_t in = pool_row_at(p, i, &row, &pixel);
+        int64_t plane =
+            in - p->axis[FNN_HEIGHT].first[i % p->shape->out[FNN_HEIGHT]] * p->shape->in[FNN_WIDTH] * row.pixel;
+        if (!tiles)
+            for (int64_t d = 0; d < row.taps[FNN_DEPTH]; d++)
+                pool_clear_between(p, i, &row, p->dx + plane + d * row.step[FNN_DEPTH]);
+        job->work(p, &row, in, i * row.windows * row.pixel, pixel);
+    }
+}
+
 /* Some channels of one image, dx zeroed first. */
 static void pool_image_task(void *context, int64_t task, int thread)
 {
@@ -207,10 +249,9 @@ static bool pool_empty(const fnn_pool_shape *s)
 
 static int pool_forward(pool_job *job, const fnn_pool_shape *s)
 {
-    bool tiles;
     if (pool_empty(s))
         return FNN_OK;
-    void *workspace = pool_prepare(&job->plan, s, &tiles);
+    void *workspace = pool_prepare(&job->plan, s);
     if (!workspace)
         return FNN_NO_MEMORY;
     int64_t tasks = ceil_div(job->plan.rows, job->plan.rows_in_task);
@@ -221,18 +262,19 @@ static int pool_forward(pool_job *job, const fnn_pool_shape *s)
 
 static int pool_backward(pool_job *job, const fnn_pool_shape *s)
 {
-    bool tiles;
     pool_plan *p = &job->plan;
     if (pool_empty(s)) {
         memset(p->dx, 0, sizeof(real) * (size_t)(s->n * s->c * s->in[0] * s->in[1] * s->in[2]));
         return FNN_OK;
     }
-    void *workspace = pool_prepare(p, s, &tiles);
+    void *workspace = pool_prepare(p, s);
     if (!workspace)
         return FNN_NO_MEMORY;
-    if (tiles) {
-        int64_t tasks = ceil_div(p->rows, p->rows_in_task);
-        fnn_parallel(tasks, pool_width(p, tasks, 2.5), pool_rows_task, job);
+    if (!p->overlap && p->tiles[FNN_DEPTH]) {
+        int64_t tasks = ceil_div(p->rows, p->rows_in_task), bytes = s->n * s->c * (int64_t)sizeof(real);
+        bytes *= s->in[0] * s->in[1] * s->in[2];
+        p->row.stream = bytes > POOL_STREAM_BYTES && s->c % K->lanes == 0 && (uintptr_t)p->dx % 64 == 0;
+        fnn_parallel(tasks, pool_width(p, tasks, 2.5), pool_apart_task, job);
     } else {
         p->channel_block = s->n < POOL_FEW_IMAGES ? POOL_CHANNEL_BLOCK : s->c;
         p->channel_blocks = ceil_div(s->c, p->channel_block);

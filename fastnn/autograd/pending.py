@@ -71,7 +71,7 @@ JOINS = {
     ("relu", "max_pool2d"): "relu_max_pool2d",
 }
 """(what waits, the operation that follows) -> the name of both in one. One that has rows itself waits in turn; only
-one that has none may give another shape than that of what waits."""
+one that has none may give another shape than that of what waits. A module of operations adds rows of its own."""
 
 _BEFORE_POOLING = {"relu", "batch_norm_relu"}
 """What only a pooling of images may follow: no other shapes wait, and no small ones."""
@@ -437,7 +437,8 @@ def _private(tensor: Tensor, alone: bool = False) -> bool:
 
     Args:
         tensor: an input of what is to wait.
-        alone: also exclude arrays that lie in the same memory, which backward closures may hold.
+        alone: also exclude arrays that lie in the same memory, but for those that the closure of the operation whose
+            output it is has captured, and only reads.
     """
     if type(tensor) is not Tensor and type(tensor) is not Watched:
         return False
@@ -447,7 +448,16 @@ def _private(tensor: Tensor, alone: bool = False) -> bool:
     base = tensor._array.base
     if type(base) is not _ndarray:
         return base is None or type(base) in Memory.owners
-    return type(base.base) in Memory.owners and (not alone or getrefcount(base) == 3)
+    others = getrefcount(base) - 3
+    if others and alone and type(tensor._edge) is Node:
+        others -= _held(tensor._edge.backward, base)
+    return type(base.base) in Memory.owners and (not alone or others == 0)
+
+
+def _held(closure: Backward | None, array: Array) -> int:
+    """How many references to an array a closure's cells are."""
+    cells = getattr(closure, "__closure__", None) or ()
+    return sum([cell.cell_contents is array for cell in cells])
 
 
 def _begin(name: str, start: Start, tensors: tuple[Any, ...], rest: tuple[Any, ...], options: Any) -> Tensor | None:

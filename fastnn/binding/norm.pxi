@@ -10,6 +10,12 @@ cdef extern from "fnn.h" nogil:
     int fnn_norm_batch_bwd(int dtype, int64_t rows, int64_t c, c_bool training, const void *dy, const void *x,
                            const void *y, const void *w, const void *b, c_bool relu, const double *mean,
                            const double *rstd, void *dx, void *dz, void *dw, void *db)
+    int fnn_norm_activation_fwd(int dtype, int64_t rows, int64_t c, int code, double p, double q, double r,
+                                const void *x, const void *w, const void *b, const double *mean, const double *rstd,
+                                void *y)
+    int fnn_norm_activation_bwd(int dtype, int64_t rows, int64_t c, c_bool training, int code, double p, double q,
+                                double r, const void *dy, const void *x, const void *w, const void *b,
+                                const double *mean, const double *rstd, void *dx, void *dw, void *db)
     ctypedef struct fnn_norm_pool:
         int64_t n, h, w, c, height, width
     int fnn_norm_pool_fwd(int dtype, const fnn_norm_pool *s, const void *x, const void *w, const void *b,
@@ -100,7 +106,7 @@ def norm_batch_bwd(bint training, cnp.ndarray dy, cnp.ndarray x, cnp.ndarray y, 
                    bint relu, cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray dx, cnp.ndarray dz, cnp.ndarray dw,
                    cnp.ndarray db):
     """Gradients of a batch norm. With a residual and a ReLU, y is the output and dz takes the residual's gradient;
-    otherwise both are None."""
+    otherwise both are None. dz may be dy, and so may dx if there is no dz."""
     cdef int dtype = real_dtype(x, "x"), status
     cdef int64_t c = cnp.PyArray_SIZE(mean), size = cnp.PyArray_SIZE(x), rows = norm_rows(x, c)
     if (y is None) != (dz is None) or (y is not None and not relu):
@@ -119,6 +125,47 @@ def norm_batch_bwd(bint training, cnp.ndarray dy, cnp.ndarray x, cnp.ndarray y, 
     with nogil:
         status = fnn_norm_batch_bwd(dtype, rows, c, training, dyp, xp, yp, wp, bp, relu, mean_p, rstd_p, dxp, dzp,
                                     dwp, dbp)
+    done(status)
+
+
+def norm_activation_fwd(int code, tuple parameters, cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, cnp.ndarray mean,
+                        cnp.ndarray rstd, cnp.ndarray y):
+    """y = f(w (x - mean) rstd + b), f the activation of this code."""
+    cdef int dtype = real_dtype(x, "x"), status, f = activation_code(code)
+    cdef int64_t c = cnp.PyArray_SIZE(mean), size = cnp.PyArray_SIZE(x), rows = norm_rows(x, c)
+    cdef double p, q, r
+    p, q, r = parameters
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
+    cdef const void *bp = norm_optional(b, dtype, "bias", c, False)
+    cdef const double *mean_p = norm_statistic(mean, "mean", c, False)
+    cdef const double *rstd_p = norm_statistic(rstd, "rstd", c, False)
+    cdef void *yp = target(y, dtype, "y", size)
+    with nogil:
+        status = fnn_norm_activation_fwd(dtype, rows, c, f, p, q, r, xp, wp, bp, mean_p, rstd_p, yp)
+    done(status)
+
+
+def norm_activation_bwd(bint training, int code, tuple parameters, cnp.ndarray dy, cnp.ndarray x, cnp.ndarray w,
+                        cnp.ndarray b, cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray dx, cnp.ndarray dw,
+                        cnp.ndarray db):
+    """Gradients of it; dx, dw and db may be None, and dx may be dy."""
+    cdef int dtype = real_dtype(x, "x"), status, f = activation_code(code)
+    cdef int64_t c = cnp.PyArray_SIZE(mean), size = cnp.PyArray_SIZE(x), rows = norm_rows(x, c)
+    cdef double p, q, r
+    p, q, r = parameters
+    cdef const void *dyp = source(dy, dtype, "dy", size)
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = norm_optional(w, dtype, "weight", c, False)
+    cdef const void *bp = norm_optional(b, dtype, "bias", c, False)
+    cdef const double *mean_p = norm_statistic(mean, "mean", c, False)
+    cdef const double *rstd_p = norm_statistic(rstd, "rstd", c, False)
+    cdef void *dxp = norm_optional(dx, dtype, "dx", size, True)
+    cdef void *dwp = norm_optional(dw, dtype, "dw", c, True)
+    cdef void *dbp = norm_optional(db, dtype, "db", c, True)
+    with nogil:
+        status = fnn_norm_activation_bwd(dtype, rows, c, training, f, p, q, r, dyp, xp, wp, bp, mean_p, rstd_p, dxp,
+                                         dwp, dbp)
     done(status)
 
 

@@ -16,7 +16,7 @@ from ..autograd.pending import Finish, waiting
 from .gated import glu, maxout
 from .layout import from_rows, gapless, in_order_of, memory_axes, rows, to_nhwc
 from .max_windows import relu_max_windows
-from .pointwise import Activated, pointwise
+from .pointwise import Activated, Entry, joins_batch_norm, pointwise
 from .random_activation import gumbel_softmax, rrelu
 from .reduction import need_real
 from .shrink import hardshrink, softshrink, tanhshrink, threshold
@@ -29,6 +29,7 @@ __all__ = [
     "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
+_GELUS = {"none": "gelu", "tanh": "gelu_tanh"}
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
 
@@ -67,6 +68,9 @@ def relu(input: Array, inplace: bool = False) -> Activated:
     return pointwise("relu", "relu", input)
 
 
+joins_batch_norm("relu6", lambda inplace=False: Entry("hardtanh", 0.0, 6.0))
+
+
 @op
 def relu6(input: Array, inplace: bool = False) -> Activated:
     """`min(max(0, input), 6)`; the derivative is 0 at both bounds. Shapes and errors as `relu`.
@@ -98,6 +102,9 @@ def hardtanh(input: Array, min_val: float = -1.0, max_val: float = 1.0, inplace:
     return pointwise("hardtanh", "hardtanh", input, min_val, max_val)
 
 
+joins_batch_norm("leaky_relu", lambda negative_slope=0.01, inplace=False: Entry("leaky_relu", negative_slope))
+
+
 @op
 def leaky_relu(input: Array, negative_slope: float = 0.01, inplace: bool = False) -> Activated:
     """`input` where positive, else `negative_slope * input`. Shapes and errors as `relu`.
@@ -110,6 +117,9 @@ def leaky_relu(input: Array, negative_slope: float = 0.01, inplace: bool = False
     Source: Maas, Hannun, Ng, ICML 2013.
     """
     return pointwise("leaky_relu", "leaky_relu", input, negative_slope)
+
+
+joins_batch_norm("elu", lambda alpha=1.0, inplace=False: Entry("elu", alpha, 1.0, 1.0))
 
 
 @op
@@ -153,6 +163,9 @@ def celu(input: Array, alpha: float = 1.0, inplace: bool = False) -> Activated:
     return pointwise("celu", "elu", input, alpha, 1.0, 1.0 / alpha)
 
 
+joins_batch_norm("gelu", lambda approximate="none": Entry(_GELUS[approximate]))
+
+
 @op
 def gelu(input: Array, approximate: str = "none") -> Activated:
     """`input * Phi(input)`, Phi the standard normal distribution function. Shapes and errors as `relu`.
@@ -167,9 +180,12 @@ def gelu(input: Array, approximate: str = "none") -> Activated:
 
     Source: Hendrycks, Gimpel, arXiv:1606.08415.
     """
-    if approximate not in ("none", "tanh"):
+    if approximate not in _GELUS:
         raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
-    return pointwise("gelu", "gelu" if approximate == "none" else "gelu_tanh", input)
+    return pointwise("gelu", _GELUS[approximate], input)
+
+
+joins_batch_norm("silu", lambda inplace=False: Entry("silu"))
 
 
 @op
@@ -179,6 +195,9 @@ def silu(input: Array, inplace: bool = False) -> Activated:
     Source: Elfwing, Uchibe, Doya, arXiv:1702.03118.
     """
     return pointwise("silu", "silu", input)
+
+
+joins_batch_norm("mish", lambda inplace=False: Entry("mish"))
 
 
 @op
@@ -246,6 +265,9 @@ def softsign(input: Array) -> Activated:
 def hardsigmoid(input: Array, inplace: bool = False) -> Activated:
     """Piecewise linear sigmoid `min(max(0, input + 3), 6) / 6`. Shapes and errors as `relu`."""
     return pointwise("hardsigmoid", "hardsigmoid", input)
+
+
+joins_batch_norm("hardswish", lambda inplace=False: Entry("hardswish"))
 
 
 @op

@@ -21,6 +21,7 @@ from ..autograd import NOTHING, Array, Backward, Reuse, op, reusing
 from ..autograd.dtype import DType
 from ..autograd.pending import Finish, waiting
 from .layout import from_nhwc, to_nhwc
+from .pointwise import Entry
 from .window import Ints, Sizes, Window, hashable, sliding_windows
 
 __all__ = ["batch_norm", "batch_norm_relu", "batch_norm_relu_max_pool2d", "group_norm", "instance_norm", "layer_norm"]
@@ -84,7 +85,7 @@ def _begin(
 
     Returns:
         the second half, `finish(residual=None, activation=None, windows=None)`: the output, with the residual added,
-        after that the activation ("relu") applied or without a residual the maximum of windows of that taken in the
+        after that the activation ("relu", or without a residual any `Entry`) applied or without a residual the maximum of windows of that taken in the
         same pass, and its closure, which gives a gradient for each tensor of `batch_norm` and one for the residual, if
         there is one. If it `waits`, weight and bias may change before.
     """
@@ -104,10 +105,14 @@ def _begin(
     scale, shift = (None if w is None else w.copy(), None if b is None else b.copy()) if waits else (w, b)
 
     def finish(
-        residual: Array | None = None, activation: str | None = None, windows: tuple[Sizes, Window] | None = None
+        residual: Array | None = None,
+        activation: str | Entry | None = None,
+        windows: tuple[Sizes, Window] | None = None,
     ) -> tuple[Array, Backward]:
         if windows is not None:
             return _pooled(windows, training, x, scale, shift, w, b, mean, rstd)
+        if isinstance(activation, Entry):
+            return _activated(activation, training, x, scale, shift, w, b, mean, rstd)
         relu, added = activation == "relu", None if residual is None else to_nhwc(residual)
         y: Array = _C.empty(x.shape, x.dtype)
         _C.norm_batch_apply(x, added, scale, shift, relu, mean, rstd, y)
@@ -128,6 +133,31 @@ def _begin(
         return from_nhwc(y), backward
 
     return finish
+
+
+def _activated(
+    activation: Entry,
+    training: bool,
+    x: Array,
+    scale: Array | None,
+    shift: Array | None,
+    w: Array | None,
+    b: Array | None,
+    mean: Array,
+    rstd: Array,
+) -> tuple[Array, Backward]:
+    """An activation of a batch norm, whose output is not stored."""
+    code, parameters = _C.ACTIVATIONS[activation.name], activation[1:]
+    y: Array = _C.empty(x.shape, x.dtype)
+    _C.norm_activation_fwd(code, parameters, x, scale, shift, mean, rstd, y)
+
+    def backward(dy: Array, needs: Needs) -> Grads:
+        dx = _C.empty(x.shape, x.dtype) if needs[0] else None
+        dw, db = _like(w, needs[3]), _like(b, needs[4])
+        _C.norm_activation_bwd(training, code, parameters, to_nhwc(dy), x, w, b, mean, rstd, dx, dw, db)
+        return None if dx is None else from_nhwc(dx), None, None, dw, db
+
+    return from_nhwc(y), backward
 
 
 def _pooled(
