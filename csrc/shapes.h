@@ -40,6 +40,13 @@ typedef struct {
 /* Output channels up to which a convolution's vectors run along pixels: sums of two vectors each stay in registers. */
 #define FNN_PLANAR_CHANNELS 8
 
+/* Winograd's 4x4 tiles `count` from number (n, y, x) on, row by row, of a stack of images (n, h, w, pixel): y and x are
+ * the first output's of oh x ow, which sees the image from (y - pad_y, x - pad_x) on. */
+typedef struct {
+    int64_t h, w, pixel, oh, ow, pad_y, pad_x;
+    int64_t n, y, x, count;
+} fnn_wino_tiles;
+
 /* Tiles that go through Winograd's transforms and products together: two full heights of the product tile. */
 #define FNN_WINO_TILES 24
 

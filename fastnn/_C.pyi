@@ -55,8 +55,8 @@ def conv_prepare(
 def conv_fwd(
     x: Reals, w: Reals, bias: Reals | None, y: Reals, stride: Sizes, pad: Sizes, dilation: Sizes, groups: int,
     algorithm: int = 0, prepared: Reals | None = None, residual: Reals | None = None, activation: int = -1,
-    parameters: tuple[float, float, float] = (0.0, 0.0, 0.0),
-) -> None: ...  # fmt: skip
+    parameters: tuple[float, float, float] = (0.0, 0.0, 0.0), moments: Reals | None = None,
+) -> bool: ...  # fmt: skip
 def conv_bwd_x(
     dy: Reals, w: Reals, dx: Reals, stride: Sizes, pad: Sizes, dilation: Sizes, groups: int, algorithm: int = 0,
     add: bool = False,
@@ -80,6 +80,10 @@ def pool_avg_bwd(
 # norm
 def norm_batch_stats(
     x: Reals, eps: float, mean: Reals, rstd: Reals, running_mean: Reals | None, running_var: Reals | None,
+    momentum: float,
+) -> None: ...  # fmt: skip
+def norm_batch_measured(
+    moments: Reals, rows: int, eps: float, rstd: Reals, running_mean: Reals | None, running_var: Reals | None,
     momentum: float,
 ) -> None: ...  # fmt: skip
 def norm_batch_given(running_mean: Reals, running_var: Reals, eps: float) -> tuple[Reals, Reals]: ...

@@ -92,6 +92,23 @@ ALWAYS_INLINE void wino_gt(const vr *o, const int step, vr *g, const int g_step)
 
 /* ---- a tile of an image ---- */
 
+/* Runs `body` for every tile of `t`, number i, at (y, x) of its image, which begins at `image`. */
+#define WINO_EACH_TILE(t, stack, body)                                                 \
+    do {                                                                               \
+        int64_t image_ = (t)->n, y = (t)->y, x = (t)->x;                               \
+        for (int64_t i = 0; i < (t)->count; i++) {                                     \
+            __typeof__(stack) image = (stack) + image_ * (t)->h * (t)->w * (t)->pixel; \
+            body;                                                                      \
+            if ((x += 4) >= (t)->ow) {                                                 \
+                x = 0;                                                                 \
+                if ((y += 4) >= (t)->oh) {                                             \
+                    y = 0;                                                             \
+                    image_++;                                                          \
+                }                                                                      \
+            }                                                                          \
+        }                                                                              \
+    } while (0)
+
 /* `size` x `size` pixels from (y, x), which may lie outside, as vectors of n channels; zeros outside. */
 ALWAYS_INLINE void wino_patch(const int size, const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x,
                               int64_t n, vr *patch)
@@ -171,26 +188,32 @@ ALWAYS_INLINE void wino_input_tile(const bool stream, const int64_t step, const 
     }
 }
 
-/* v[block][xi][.][lane] = (B^T d B)[xi] of the 6x6 patch at (y, x) of an image (h, w, c), for the first `channels` in
- * blocks of VL; v points at the tile's place in the first block. */
-static void KERNEL(wino_input)(const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x,
+ALWAYS_INLINE void wino_inputs(const bool stream, const int64_t step, const fnn_wino_tiles *t, const real *stack,
                                int64_t channels, real *v)
 {
-    wino_input_tile(false, WINO_STEP, image, h, w, c, y, x, channels, v);
+    WINO_EACH_TILE(
+        t, stack,
+        wino_input_tile(stream, step, image, t->h, t->w, t->pixel, y - t->pad_y, x - t->pad_x, channels, v + i * VL));
+}
+
+/* v[block][xi][tile][lane] = (B^T d B)[xi] of the 6x6 patch that each tile sees of a stack of images, for its first
+ * `channels` in blocks of VL. */
+static void KERNEL(wino_input)(const fnn_wino_tiles *t, const real *stack, int64_t channels, real *v)
+{
+    wino_inputs(false, WINO_STEP, t, stack, channels, v);
 }
 
 /* The same for the weight gradient, whose blocks of tiles are longer. */
-static void KERNEL(wino_input_grad)(const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x,
-                                    int64_t channels, real *v)
+static void KERNEL(wino_input_grad)(const fnn_wino_tiles *t, const real *stack, int64_t channels, real *v)
 {
-    wino_input_tile(false, WINO_GRAD_STEP, image, h, w, c, y, x, channels, v);
+    wino_inputs(false, WINO_GRAD_STEP, t, stack, channels, v);
 }
 
 /* The same with any step between the products' matrices, past the caches, where v is large. */
-static void KERNEL(wino_input_apart)(const real *image, int64_t h, int64_t w, int64_t c, int64_t y, int64_t x,
-                                     int64_t channels, int64_t step, real *v)
+static void KERNEL(wino_input_apart)(const fnn_wino_tiles *t, const real *stack, int64_t channels, int64_t step,
+                                     real *v)
 {
-    wino_input_tile(true, step, image, h, w, c, y, x, channels, v);
+    wino_inputs(true, step, t, stack, channels, v);
 }
 
 /* o[0..3] of rows i = 0..3 of A^T m A: the column pass leaves t[4][6], wino_at over its rows is the rest. */
@@ -206,13 +229,38 @@ ALWAYS_INLINE void wino_output_columns(const real *m, const int64_t xi_step, vr 
     }
 }
 
-/* A whole tile of whole vectors: sum + offset (+ a residual, which lies `apart` from the output, as the output does), at
- * least `floor`. */
-ALWAYS_INLINE void wino_output_full(const real *m, const int width, const bool stream, vr offset, vr floor,
-                                    const bool add, int64_t apart, real *const *row, const int64_t *at)
+/* A number near the mean of a channel: the output in row i, column j of its first tile; 1, 1 sees no padding. t: the
+ * columns of the outputs, as wino_output_columns leaves them. */
+ALWAYS_INLINE vr wino_pivot(const vr *t, int64_t i, int64_t j, vr offset)
 {
-    vr t[4 * 6];
+    vr o[4];
+    wino_at(t + 6 * i, 1, o, 1);
+    return o[j] + offset;
+}
+
+/* What an output adds to the moments of its channel: sum, and sum of squares, of what differs from the pivot. */
+ALWAYS_INLINE void wino_moments(vr z, vr pivot, vr *sum, vr *square)
+{
+    vr d = z - pivot;
+    *sum += d;
+    *square = v_fma(d, d, *square);
+}
+
+/* A whole tile of whole vectors: sum + offset (+ a residual, which lies `apart` from the output, as the output does),
+ * at least `floor`. */
+ALWAYS_INLINE void wino_output_full(const real *m, const int width, const bool stream, vr offset, vr floor,
+                                    const bool add, int64_t apart, real *const *row, const int64_t *at,
+                                    const bool measure, const bool begin, real *moments, int64_t moment_step)
+{
+    vr t[4 * 6], pivot = v_zero(), total = v_zero(), square = v_zero();
     wino_output_columns(m, WINO_STEP * width, t);
+    if (measure && begin)
+        pivot = wino_pivot(t, 1, 1, offset);
+    else if (measure) {
+        pivot = v_load(moments);
+        total = v_load(moments + moment_step);
+        square = v_load(moments + 2 * moment_step);
+    }
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         vr o[4];
@@ -225,14 +273,26 @@ ALWAYS_INLINE void wino_output_full(const real *m, const int width, const bool s
             for (int j = 0; j < 4; j++)
                 o[j] += v_load(row[i] + apart + at[j]);
 #pragma GCC unroll 4
-        for (int j = 0; j < 4; j++)
-            wino_store(stream, row[i] + at[j], v_max(floor, o[j]));
+        for (int j = 0; j < 4; j++) {
+            o[j] = v_max(floor, o[j]);
+            wino_store(stream, row[i] + at[j], o[j]);
+        }
+        if (measure)
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                wino_moments(o[j], pivot, &total, &square);
+    }
+    if (measure) {
+        v_store(moments, pivot);
+        v_store(moments + moment_step, total);
+        v_store(moments + 2 * moment_step, square);
     }
 }
 
-ALWAYS_INLINE void wino_output_tile(const int width, const bool stream, const real *m, const real *bias,
-                                    const real *residual, int relu, int64_t h, int64_t w, int64_t k, int64_t y,
-                                    int64_t x, int64_t cols, real *image)
+ALWAYS_INLINE void wino_output_tile(const int width, const bool stream, const bool measure, const real *m,
+                                    const real *bias, const real *residual, int relu, int64_t h, int64_t w, int64_t k,
+                                    int64_t y, int64_t x, int64_t cols, const bool begin, real *moments,
+                                    int64_t moment_step, real *image)
 {
     const vr floor = v_splat(relu ? 0 : -(real)INFINITY); /* a NaN passes either */
     const int64_t apart = residual ? residual - image : 0;
@@ -243,7 +303,7 @@ ALWAYS_INLINE void wino_output_tile(const int width, const bool stream, const re
         wino_grid(4, to, w * k, k, row, at);
         for (; j0 + VL <= cols; j0 += VL, m += VL) {
             wino_output_full(m, width, stream, bias ? v_load(bias + j0) : v_zero(), floor, residual, apart,
-                             (real *const *)row, at);
+                             (real *const *)row, at, measure, begin, moments + j0, moment_step);
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++)
                 row[i] += VL;
@@ -251,36 +311,63 @@ ALWAYS_INLINE void wino_output_tile(const int width, const bool stream, const re
     }
     for (; j0 < cols; j0 += VL, m += VL) {
         int64_t n = cols - j0 < VL ? cols - j0 : VL;
-        vr t[4 * 6], offset = bias ? v_load_n(bias + j0, n) : v_zero();
+        vr t[4 * 6], offset = bias ? v_load_n(bias + j0, n) : v_zero(), pivot, total, square;
+        real *moment = moments + j0;
         wino_output_columns(m, WINO_STEP * width, t);
+        pivot = !measure ? v_zero() : begin ? wino_pivot(t, rows > 1, pixels > 1, offset) : v_load_n(moment, n);
+        total = measure && !begin ? v_load_n(moment + moment_step, n) : v_zero();
+        square = measure && !begin ? v_load_n(moment + 2 * moment_step, n) : v_zero();
         for (int i = 0; i < rows; i++) {
             vr o[4];
             wino_at(t + 6 * i, 1, o, 1);
             for (int j = 0; j < pixels; j++) {
                 real *pixel = to + (i * w + j) * k + j0;
                 vr sum = o[j] + offset;
-                v_store_n(pixel, v_max(floor, residual ? sum + v_load_n(pixel + apart, n) : sum), n);
+                sum = v_max(floor, residual ? sum + v_load_n(pixel + apart, n) : sum);
+                v_store_n(pixel, sum, n);
+                if (measure)
+                    wino_moments(sum, pivot, &total, &square);
             }
+        }
+        if (measure) {
+            v_store_n(moment, pivot, n);
+            v_store_n(moment + moment_step, total, n);
+            v_store_n(moment + 2 * moment_step, square, n);
         }
     }
 }
 
-/* The 4x4 outputs at (y, x) of an image (h, w, k), `cols` channels from `image` on, from m[xi][.][width]: plus the
- * bias, plus the residual (an image like this one, itself, or NULL), with `relu` at least 0. width is one vector or the product
- * tile's (constant steps keep all addresses out of registers). `stream`: past the caches, for an image whose pixels are
- * whole aligned vectors. */
-static void KERNEL(wino_output)(const real *m, int64_t width, const real *bias, const real *residual, int relu,
-                                int64_t h, int64_t w, int64_t k, int64_t y, int64_t x, int64_t cols, bool stream,
-                                real *image)
+ALWAYS_INLINE void wino_outputs(const int width, const bool stream, const bool measure, const fnn_wino_tiles *t,
+                                const real *m, const real *bias, const real *residual, int relu, int64_t cols,
+                                real *moments, int64_t moment_step, real *stack)
 {
+    const int64_t apart = residual ? residual - stack : 0;
+    WINO_EACH_TILE(t, stack,
+                   wino_output_tile(width, stream, measure, m + i * width, bias, residual ? image + apart : NULL, relu,
+                                    t->h, t->w, t->pixel, y, x, cols, i == 0, moments, moment_step, image));
+}
+
+/* The 4x4 outputs of each tile of a stack of images, `cols` channels from `stack` on, from m[xi][tile][width]: plus the
+ * bias, plus the residual (a stack like this one, itself, or NULL), with `relu` at least 0. width is one vector or the
+ * product tile's (constant steps keep all addresses out of registers). `stream`: past the caches, for images whose
+ * pixels are whole aligned vectors. Unless `moments` is NULL, pivot, sum and square of all outputs of each channel are
+ * left there, moment_step apart. */
+static void KERNEL(wino_output)(const fnn_wino_tiles *t, const real *m, int64_t width, const real *bias,
+                                const real *residual, int relu, int64_t cols, bool stream, real *moments,
+                                int64_t moment_step, real *stack)
+{
+#define OUTPUTS(width, stream)                                                                                  \
+    (moments ? wino_outputs(width, stream, true, t, m, bias, residual, relu, cols, moments, moment_step, stack) \
+             : wino_outputs(width, stream, false, t, m, bias, residual, relu, cols, NULL, 0, stack))
     if (width == VL && stream)
-        wino_output_tile(VL, true, m, bias, residual, relu, h, w, k, y, x, cols, image);
+        OUTPUTS(VL, true);
     else if (width == VL)
-        wino_output_tile(VL, false, m, bias, residual, relu, h, w, k, y, x, cols, image);
+        OUTPUTS(VL, false);
     else if (stream)
-        wino_output_tile(GEMM_VECTORS * VL, true, m, bias, residual, relu, h, w, k, y, x, cols, image);
+        OUTPUTS(GEMM_VECTORS * VL, true);
     else
-        wino_output_tile(GEMM_VECTORS * VL, false, m, bias, residual, relu, h, w, k, y, x, cols, image);
+        OUTPUTS(GEMM_VECTORS * VL, false);
+#undef OUTPUTS
 }
 
 /* d = A dY A^T, element [i][j] of dY at row[i] + at[j]. */
@@ -328,21 +415,27 @@ ALWAYS_INLINE void wino_grad_tile(const int width, const bool stream, const int6
     }
 }
 
-/* d[xi][.][width] = (A dY A^T)[xi] of the 4x4 patch at (y, x) of an image (h, w, k), `cols` channels from `image`. */
-static void KERNEL(wino_grad)(const real *image, int64_t h, int64_t w, int64_t k, int64_t y, int64_t x, int64_t cols,
-                              int64_t width, real *d)
+ALWAYS_INLINE void wino_grads(const int width, const bool stream, const int64_t step, const fnn_wino_tiles *t,
+                              const real *stack, int64_t cols, real *d)
+{
+    WINO_EACH_TILE(t, stack,
+                   wino_grad_tile(width, stream, step, image, t->h, t->w, t->pixel, y, x, cols, d + i * width));
+}
+
+/* d[xi][tile][width] = (A dY A^T)[xi] of each tile's 4x4 patch of a stack of images, `cols` channels from `stack` on.
+ */
+static void KERNEL(wino_grad)(const fnn_wino_tiles *t, const real *stack, int64_t cols, int64_t width, real *d)
 {
     if (width == VL)
-        wino_grad_tile(VL, false, WINO_GRAD_STEP, image, h, w, k, y, x, cols, d);
+        wino_grads(VL, false, WINO_GRAD_STEP, t, stack, cols, d);
     else
-        wino_grad_tile(GEMM_VECTORS * VL, false, WINO_GRAD_STEP, image, h, w, k, y, x, cols, d);
+        wino_grads(GEMM_VECTORS * VL, false, WINO_GRAD_STEP, t, stack, cols, d);
 }
 
 /* The same, `width` the product tile's, with any step between the products' matrices, past the caches. */
-static void KERNEL(wino_grad_apart)(const real *image, int64_t h, int64_t w, int64_t k, int64_t y, int64_t x,
-                                    int64_t cols, int64_t step, real *d)
+static void KERNEL(wino_grad_apart)(const fnn_wino_tiles *t, const real *stack, int64_t cols, int64_t step, real *d)
 {
-    wino_grad_tile(GEMM_VECTORS * VL, true, step, image, h, w, k, y, x, cols, d);
+    wino_grads(GEMM_VECTORS * VL, true, step, t, stack, cols, d);
 }
 
 /* ---- filters ---- */

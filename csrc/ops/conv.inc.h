@@ -213,14 +213,17 @@ int DRIVER(conv_prepare)(const fnn_conv_shape *s, int algorithm, const real *w, 
 }
 
 int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, const real *w, const real *prepared,
-                     const fnn_epilogue *e, real *y)
+                     const fnn_epilogue *e, real *y, double *moments, bool *measured)
 {
+    *measured = false;
     if (s->n * conv_out_pixels(s) * s->k == 0)
         return FNN_OK;
     if (conv_merge_count(s, algorithm) > 1)
-        return conv_merged_fwd(s, algorithm, x, w, prepared, e, y);
+        return conv_merged_fwd(s, algorithm, x, w, prepared, e, y, moments, measured);
     conv_algorithm chosen = conv_select_fwd(s, algorithm);
     epilogue typed = epilogue_of(e);
+    typed.moments = moments;
+    typed.measured = measured;
     if (conv_in_bf16(s, algorithm))
         return conv_bf16_fwd(s, x, w, e, &typed, y);
     if (prepared || chosen == CONV_POINTWISE) /* a product packs its filters itself, if it packs them at all */

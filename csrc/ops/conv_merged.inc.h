@@ -54,7 +54,7 @@ static real *conv_merged_widened(const fnn_conv_shape *s, int64_t count, const r
 
 int DRIVER(conv_prepare)(const fnn_conv_shape *s, int algorithm, const real *w, real *prepared, int64_t *reals);
 int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, const real *w, const real *prepared,
-                     const fnn_epilogue *e, real *y);
+                     const fnn_epilogue *e, real *y, double *moments, bool *measured);
 int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *w, real *dx, bool add);
 int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *x, real *dw);
 
@@ -73,16 +73,16 @@ static int conv_merged_prepare(const fnn_conv_shape *s, int algorithm, const rea
 }
 
 static int conv_merged_fwd(const fnn_conv_shape *s, int algorithm, const real *x, const real *w, const real *prepared,
-                           const fnn_epilogue *e, real *y)
+                           const fnn_epilogue *e, real *y, double *moments, bool *measured)
 {
     int64_t count = conv_merge_count(s, algorithm);
     fnn_conv_shape merged = conv_merged_shape(s, count);
     if (prepared)
-        return DRIVER(conv_fwd)(&merged, conv_merged_algorithm(algorithm), x, NULL, prepared, e, y);
+        return DRIVER(conv_fwd)(&merged, conv_merged_algorithm(algorithm), x, NULL, prepared, e, y, moments, measured);
     real *wide = conv_merged_widened(s, count, w);
     if (!wide)
         return FNN_NO_MEMORY;
-    int status = DRIVER(conv_fwd)(&merged, conv_merged_algorithm(algorithm), x, wide, NULL, e, y);
+    int status = DRIVER(conv_fwd)(&merged, conv_merged_algorithm(algorithm), x, wide, NULL, e, y, moments, measured);
     fnn_free(wide);
     return status;
 }

@@ -16,7 +16,8 @@ typedef struct {
     const real *in, *u;
     epilogue e;
     real *out;
-    bool stream; /* the output goes past the caches */
+    bool stream;   /* the output goes past the caches */
+    real *moments; /* of the runs' outputs: pivots, sums and squares of the channels; or NULL */
     /* derived */
     bool near; /* products overwrite what they are made of: one vector of channels each way */
     int64_t in_pixel, out_pixel, tiles_y, tiles_x, tiles, blocks, width, panels, v_reals, scratch_reals;
@@ -53,18 +54,24 @@ static inline int64_t wino_place(const wino_plan *p, int64_t t, int64_t *y, int6
     return t / (p->tiles_x * p->tiles_y);
 }
 
-/* From one tile to the next, without divisions. */
-static inline void wino_next(const wino_plan *p, int64_t *n, int64_t *y, int64_t *x)
+/* Tiles first .. first + count - 1 of a stack of images (n, h, w, pixel), which they see from (pad_y, pad_x) before. */
+static fnn_wino_tiles wino_tiles(const wino_plan *p, int64_t first, int64_t count, int64_t h, int64_t w, int64_t pixel,
+                                 int64_t pad_y, int64_t pad_x)
 {
-    *x += 4;
-    if (*x < p->ow)
-        return;
-    *x = 0;
-    *y += 4;
-    if (*y < p->oh)
-        return;
-    *y = 0;
-    ++*n;
+    fnn_wino_tiles t = {
+        .h = h, .w = w, .pixel = pixel, .oh = p->oh, .ow = p->ow, .pad_y = pad_y, .pad_x = pad_x, .count = count};
+    t.n = wino_place(p, first, &t.y, &t.x);
+    return t;
+}
+
+static fnn_wino_tiles wino_in_tiles(const wino_plan *p, int64_t first, int64_t count)
+{
+    return wino_tiles(p, first, count, p->ih, p->iw, p->in_pixel, p->pad_y, p->pad_x);
+}
+
+static fnn_wino_tiles wino_out_tiles(const wino_plan *p, int64_t first, int64_t count)
+{
+    return wino_tiles(p, first, count, p->oh, p->ow, p->out_pixel, 0, 0);
 }
 
 /* The cache lines of the rows of an image stack (n, h, w, c) from `above` rows over the first to `below` under the last
@@ -101,39 +108,30 @@ static void wino_task(void *context, int64_t index, int thread)
 {
     const wino_plan *p = context;
     real *v = p->scratch + thread * p->scratch_reals, *m = p->near ? v : v + p->v_reals;
-    int64_t slice = index % p->slices, in_pixel = p->in_pixel, out_pixel = p->out_pixel;
+    int64_t slice = index % p->slices, out_pixel = p->out_pixel;
     index /= p->slices;
-    int64_t first = index % p->runs * p->run, count = min_int(p->run, p->tiles - first), y, x;
+    int64_t run = index % p->runs, first = run * p->run, count = min_int(p->run, p->tiles - first);
     int64_t first_panel = index / p->runs * p->group, last_panel = min_int(first_panel + p->group, p->panels);
-    const real *in = p->in + slice * p->c, *u = p->u + slice * wino_filter_reals(p);
-    const int64_t n0 = wino_place(p, first, &y, &x), y0 = y, x0 = x;
-    int64_t n = n0;
-    for (int64_t t = 0; t < count; t++, wino_next(p, &n, &y, &x))
-        K->wino_input(in + n * p->ih * p->iw * in_pixel, p->ih, p->iw, in_pixel, y - p->pad_y, x - p->pad_x, p->c,
-                      v + t * K->lanes);
+    const real *u = p->u + slice * wino_filter_reals(p);
+    const fnn_wino_tiles in = wino_in_tiles(p, first, count), out = wino_out_tiles(p, first, count);
+    K->wino_input(&in, p->in + slice * p->c, p->c, v);
     int64_t calls = 36 * (p->width == K->lanes ? 1 : ceil_div(p->run, K->gemm_tile_rows)), row = p->ow * out_pixel;
     fnn_ahead ahead[2] = {{0}};
     if (slice == p->slices - 1) /* the others' next inputs are here already */
-        ahead[0] = wino_ahead(p, first + p->run, p->run, p->in, p->ih, p->iw * in_pixel, p->pad_y, 2 - p->pad_y,
+        ahead[0] = wino_ahead(p, first + p->run, p->run, p->in, p->ih, p->iw * p->in_pixel, p->pad_y, 2 - p->pad_y,
                               calls * p->group);
     if (slice == 0 && !p->stream) /* this block's outputs arrive during the first panel's products */
         ahead[1] = wino_ahead(p, first, count, p->out, p->oh, row, 0, 0, calls);
     for (int64_t panel = first_panel; panel < last_panel; panel++) {
         int64_t k0 = panel * p->width, k = slice * p->k + k0;
         K->wino_products(p->blocks, count, v, u + panel * p->blocks * 36 * K->lanes * p->width, p->width, m, ahead);
-        n = n0;
-        y = y0;
-        x = x0;
-        for (int64_t t = 0; t < count; t++, wino_next(p, &n, &y, &x)) {
-            int64_t at = n * p->oh * p->ow * out_pixel + k;
-            K->wino_output(m + t * p->width, p->width, p->e.bias ? p->e.bias + k : NULL,
-                           p->e.residual ? p->e.residual + at : NULL, p->e.relu, p->oh, p->ow, out_pixel, y, x,
-                           min_int(p->width, p->k - k0), p->stream, p->out + at);
-        }
+        K->wino_output(&out, m, p->width, p->e.bias ? p->e.bias + k : NULL, p->e.residual ? p->e.residual + k : NULL,
+                       p->e.relu, min_int(p->width, p->k - k0), p->stream,
+                       p->moments ? p->moments + 3 * run * out_pixel + k : NULL, out_pixel, p->out + k);
     }
     if (p->e.activation)
         for (int64_t t = 0; t < count; t++) {
-            n = wino_place(p, first + t, &y, &x);
+            int64_t y, x, n = wino_place(p, first + t, &y, &x);
             wino_activate(p, p->out + ((n * p->oh + y) * p->ow + x) * out_pixel + slice * p->k, min_int(4, p->oh - y),
                           min_int(4, p->ow - x), first_panel * p->width, min_int(last_panel * p->width, p->k));
         }
@@ -187,21 +185,61 @@ static bool wino_streams(const wino_plan *p)
 {
     int64_t bytes = p->n * p->oh * p->ow * p->out_pixel * (int64_t)sizeof(real);
     int64_t limit = p->c * p->k > WINO_LARGE_FILTERS ? WINO_STREAM_BYTES / 2 : WINO_STREAM_BYTES;
-    return bytes > limit && !p->e.activation && p->e.residual != p->out && p->k % K->lanes == 0 && (uintptr_t)p->out % 64 == 0;
+    return bytes > limit && !p->e.activation && p->e.residual != p->out && p->k % K->lanes == 0 &&
+           (uintptr_t)p->out % 64 == 0;
+}
+
+/* Pixels of the outputs of run `index`. */
+static int64_t wino_run_pixels(const wino_plan *p, int64_t index)
+{
+    int64_t first = index * p->run, end = min_int(first + p->run, p->tiles), pixels = 0, y, x;
+    if (p->oh % 4 == 0 && p->ow % 4 == 0)
+        return (end - first) * 16;
+    for (int64_t t = first; t < end; t++) {
+        wino_place(p, t, &y, &x);
+        pixels += min_int(4, p->oh - y) * min_int(4, p->ow - x);
+    }
+    return pixels;
+}
+
+/* Mean and variance of every channel from the moments of all runs. */
+static void wino_measure(const wino_plan *p, double *mean, double *variance)
+{
+    int64_t k = p->out_pixel;
+    double n = (double)(p->n * p->oh * p->ow);
+    memset(mean, 0, sizeof(double) * (size_t)k);
+    memset(variance, 0, sizeof(double) * (size_t)k);
+    for (int64_t run = 0; run < p->runs; run++) {
+        const real *pivot = p->moments + 3 * run * k, *sum = pivot + k, *square = sum + k;
+        double pixels = (double)wino_run_pixels(p, run);
+        for (int64_t j = 0; j < k; j++)
+            moments_add(&mean[j], &variance[j], (double)sum[j], (double)square[j], pixels,
+                        (double)pivot[j] - (double)p->moments[j]);
+    }
+    for (int64_t j = 0; j < k; j++) {
+        variance[j] = moments_variance(variance[j], mean[j], n);
+        mean[j] = (double)p->moments[j] + mean[j] / n;
+    }
 }
 
 static int wino_run(wino_plan *p)
 {
     p->stream = wino_streams(p);
-    int64_t tasks = p->runs * p->groups * p->slices;
+    bool measure = p->e.moments && !p->e.activation;
+    int64_t tasks = p->runs * p->groups * p->slices, moments = measure ? 3 * p->runs * p->out_pixel : 0;
     int width = fnn_parallel_width(tasks, wino_work(p));
-    p->scratch = fnn_alloc(sizeof(real) * (size_t)(width * p->scratch_reals));
+    p->scratch = fnn_alloc(sizeof(real) * (size_t)(width * p->scratch_reals + moments));
     if (!p->scratch)
         return FNN_NO_MEMORY;
+    p->moments = measure ? p->scratch + width * p->scratch_reals : NULL;
     if (tasks <= WINO_FEW_TASKS) /* a thread then has the part of the image that it wrote in the layer before */
         fnn_parallel(tasks, width, wino_task, p);
     else
         fnn_parallel_dynamic(tasks, width, wino_task, p);
+    if (measure) {
+        wino_measure(p, p->e.moments, p->e.moments + p->out_pixel);
+        *p->e.measured = true;
+    }
     fnn_free(p->scratch);
     return FNN_OK;
 }

@@ -46,11 +46,8 @@ static void wino_w_cut(wino_w_plan *w)
 static void wino_w_inputs(const wino_w_plan *w, int64_t first, int64_t count, int64_t c0, real *v)
 {
     const wino_plan *p = &w->p;
-    int64_t channels = min_int(w->c_group * K->lanes, p->c - c0 % p->c), y, x;
-    int64_t n = wino_place(p, first, &y, &x);
-    for (int64_t t = 0; t < count; t++, wino_next(p, &n, &y, &x))
-        K->wino_input_grad(p->in + n * p->ih * p->iw * p->in_pixel + c0, p->ih, p->iw, p->in_pixel, y - p->pad_y,
-                           x - p->pad_x, channels, v + t * K->lanes);
+    const fnn_wino_tiles in = wino_in_tiles(p, first, count);
+    K->wino_input_grad(&in, p->in + c0, min_int(w->c_group * K->lanes, p->c - c0 % p->c), v);
 }
 
 static void wino_w_task(void *context, int64_t index, int thread)
@@ -58,7 +55,7 @@ static void wino_w_task(void *context, int64_t index, int thread)
     const wino_w_plan *w = context;
     const wino_plan *p = &w->p;
     int64_t k_at = index % w->k_groups, c_at = index / w->k_groups % w->c_groups;
-    int64_t chunk = index / w->k_groups / w->c_groups, y, x;
+    int64_t chunk = index / w->k_groups / w->c_groups;
     int64_t first_panel = k_at * w->k_group, last_panel = min_int(first_panel + w->k_group, p->panels);
     int64_t c0 = c_at * w->c_group * K->lanes, blocks = min_int(w->c_group, p->blocks - c_at * w->c_group);
     real *v = p->scratch + thread * p->scratch_reals, *d = v + p->v_reals;
@@ -75,14 +72,12 @@ static void wino_w_task(void *context, int64_t index, int thread)
         fnn_ahead ahead[2] = {
             wino_ahead(p, first + count, next, p->in, p->ih, p->iw * p->in_pixel, p->pad_y, 2 - p->pad_y, calls),
             wino_ahead(p, first + count, next, w->dy, p->oh, p->ow * p->out_pixel, 0, 0, calls)};
+        const fnn_wino_tiles out = wino_out_tiles(p, first, count);
         for (int64_t slice = 0; slice < p->slices; slice++) {
             wino_w_inputs(w, first, count, slice * p->c + c0, v);
             for (int64_t panel = first_panel; panel < last_panel; panel++) {
-                int64_t k0 = panel * p->width, n = wino_place(p, first, &y, &x);
-                const real *dy = w->dy + slice * p->k + k0;
-                for (int64_t t = 0; t < count; t++, wino_next(p, &n, &y, &x))
-                    K->wino_grad(dy + n * p->oh * p->ow * p->out_pixel, p->oh, p->ow, p->out_pixel, y, x, p->k - k0,
-                                 p->width, d + t * p->width);
+                int64_t k0 = panel * p->width;
+                K->wino_grad(&out, w->dy + slice * p->k + k0, p->k - k0, p->width, d);
                 K->wino_products_grad(blocks, count, v, d, p->width, w->rows * w->step, w->step,
                                       sums + slice * w->slice_reals + k0, ahead);
             }
@@ -139,17 +134,14 @@ static void wino_span_task(void *context, int64_t index, int thread)
 {
     const wino_span_plan *q = context;
     const wino_plan *p = &q->w.p;
-    int64_t begin = index * WINO_SPAN_BLOCK, end = min_int(begin + WINO_SPAN_BLOCK, q->count), y, x;
-    int64_t n = wino_place(p, q->first + begin, &y, &x);
+    int64_t begin = index * WINO_SPAN_BLOCK, count = min_int(WINO_SPAN_BLOCK, q->count - begin);
+    const fnn_wino_tiles in = wino_in_tiles(p, q->first + begin, count);
+    const fnn_wino_tiles out = wino_out_tiles(p, q->first + begin, count);
     (void)thread;
-    for (int64_t t = begin; t < end; t++, wino_next(p, &n, &y, &x)) {
-        K->wino_input_apart(p->in + n * p->ih * p->iw * p->in_pixel, p->ih, p->iw, p->in_pixel, y - p->pad_y,
-                            x - p->pad_x, p->c, q->step, q->v + t * K->lanes);
-        for (int64_t panel = 0; panel < p->panels; panel++)
-            K->wino_grad_apart(q->w.dy + n * p->oh * p->ow * p->out_pixel + panel * p->width, p->oh, p->ow,
-                               p->out_pixel, y, x, p->k - panel * p->width, q->step,
-                               q->d + (panel * 36 * q->step + t) * p->width);
-    }
+    K->wino_input_apart(&in, p->in, p->c, q->step, q->v + begin * K->lanes);
+    for (int64_t panel = 0; panel < p->panels; panel++)
+        K->wino_grad_apart(&out, q->w.dy + panel * p->width, p->k - panel * p->width, q->step,
+                           q->d + (panel * 36 * q->step + begin) * p->width);
 }
 
 /* s[xi] (+)= v[xi]^T d[xi] */

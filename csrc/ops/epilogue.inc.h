@@ -11,6 +11,9 @@ typedef struct {
     bool relu;
     activation_kernel *activation; /* any but ReLU; or NULL */
     double a, b, c;
+    double
+        *moments; /* mean and variance of each channel, for whoever finds them in passing, who then sets `measured`; */
+    bool *measured; /* or NULL */
 } epilogue;
 
 static activation_kernel *epilogue_activation(int code)

@@ -72,9 +72,7 @@ static void norm_fold_moments(const fnn_norm_span *span, int64_t c, double *mome
         for (int64_t j = 0; j < c; j++) {
             int64_t at = start + j;
             double n = (double)(span->rows + (at < span->tail));
-            double d = pivot[at] - pivot[j];
-            square[j] += square[at] + d * (2 * sum[at] + n * d);
-            sum[j] += sum[at] + n * d;
+            moments_add(&sum[j], &square[j], sum[at], square[at], n, pivot[at] - pivot[j]);
         }
 }
 
@@ -86,13 +84,6 @@ static void norm_fold_sums(const fnn_norm_span *span, int64_t c, double *sums)
             sums[j] += sums[start + j];
             sums[period + j] += sums[period + start + j];
         }
-}
-
-/* Variance from the sum of squares of n deviations from a pivot near the mean; NaN stays. */
-static double norm_variance(double square, double sum, double n)
-{
-    double variance = (square - sum * (sum / n)) / n;
-    return variance < 0 ? 0 : variance;
 }
 
 /* ---- tables: what the kernels read per column
@@ -199,11 +190,8 @@ static void norm_add_moments(const norm_batch *s)
     for (int64_t task = 1; task < s->cut.tasks; task++) {
         const double *other = s->partial + task * 3 * period;
         double n = (double)(min_int(s->cut.task_rows * period, s->cut.count - task * s->cut.task_rows * period) / c);
-        for (int64_t j = 0; j < c; j++) {
-            double d = other[j] - pivot[j];
-            square[j] += other[2 * period + j] + d * (2 * other[period + j] + n * d);
-            sum[j] += other[period + j] + n * d;
-        }
+        for (int64_t j = 0; j < c; j++)
+            moments_add(&sum[j], &square[j], other[period + j], other[2 * period + j], n, other[j] - pivot[j]);
     }
 }
 
@@ -219,26 +207,24 @@ static void norm_add_sums(const norm_batch *s)
     }
 }
 
-static void norm_batch_statistics(const norm_batch *s, double eps, double *mean, double *rstd, real *running_mean,
-                                  real *running_var, double momentum)
-{
-    const double *pivot = s->partial, *sum = pivot + s->cut.period, *square = sum + s->cut.period;
-    double n = (double)(s->cut.count / s->cut.c);
-    for (int64_t j = 0; j < s->cut.c; j++) {
-        double variance = norm_variance(square[j], sum[j], n);
-        mean[j] = pivot[j] + sum[j] / n;
-        rstd[j] = 1 / sqrt(variance + eps);
-        if (running_mean)
-            running_mean[j] = (real)((1 - momentum) * (double)running_mean[j] + momentum * mean[j]);
-        if (running_var)
-            running_var[j] = (real)((1 - momentum) * (double)running_var[j] + momentum * variance * (n / (n - 1)));
-    }
-}
-
 static void norm_batch_table(norm_table t, const real *w, const real *b, const double *mean, const double *rstd)
 {
     for (int64_t j = 0; j < t.c; j++)
         norm_table_forward(t, j, mean[j], rstd[j], w ? (double)w[j] : 1, b ? (double)b[j] : 0);
+}
+
+/* The statistics of a batch of n numbers each channel, whose means and variances are given. */
+int DRIVER(norm_batch_measured)(double n, int64_t c, const double *mean, const double *variance, double eps,
+                                double *rstd, real *running_mean, real *running_var, double momentum)
+{
+    for (int64_t j = 0; j < c; j++) {
+        rstd[j] = 1 / sqrt(variance[j] + eps);
+        if (running_mean)
+            running_mean[j] = (real)((1 - momentum) * (double)running_mean[j] + momentum * mean[j]);
+        if (running_var)
+            running_var[j] = (real)((1 - momentum) * (double)running_var[j] + momentum * variance[j] * (n / (n - 1)));
+    }
+    return FNN_OK;
 }
 
 int DRIVER(norm_batch_stats)(int64_t rows, int64_t c, const real *x, double eps, double *mean, double *rstd,
@@ -252,7 +238,13 @@ int DRIVER(norm_batch_stats)(int64_t rows, int64_t c, const real *x, double eps,
         return FNN_NO_MEMORY;
     fnn_parallel(s.cut.tasks, norm_width(&s.cut, 1), norm_moments_task, &s);
     norm_add_moments(&s);
-    norm_batch_statistics(&s, eps, mean, rstd, running_mean, running_var, momentum);
+    double *pivot = s.partial, *sum = pivot + s.cut.period, *variance = sum + s.cut.period;
+    for (int64_t j = 0; j < c; j++) {
+        variance[j] = moments_variance(variance[j], sum[j], (double)rows);
+        mean[j] = pivot[j] + sum[j] / (double)rows;
+    }
+    DRIVER(norm_batch_measured)
+    ((double)rows, c, mean, variance, eps, rstd, running_mean, running_var, momentum);
     fnn_free(workspace);
     return FNN_OK;
 }

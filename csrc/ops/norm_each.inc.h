@@ -55,12 +55,10 @@ static void norm_group_fwd_task(void *context, int64_t index, int thread)
     for (int64_t g = 0; g < s->groups; g++) {
         int64_t first = g * each;
         for (int64_t j = first + 1; j < first + each; j++) {
-            double d = pivot[j] - pivot[first];
-            square[first] += square[j] + d * (2 * sum[j] + n * d);
-            sum[first] += sum[j] + n * d;
+            moments_add(&sum[first], &square[first], sum[j], square[j], n, pivot[j] - pivot[first]);
         }
         mean[g] = pivot[first] + sum[first] / (n * (double)each);
-        rstd[g] = 1 / sqrt(norm_variance(square[first], sum[first], n * (double)each) + s->eps);
+        rstd[g] = 1 / sqrt(moments_variance(square[first], sum[first], n * (double)each) + s->eps);
     }
     norm_group_forward_table(s, table, mean, rstd);
     norm_table_repeat(table, 3);

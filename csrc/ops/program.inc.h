@@ -12,7 +12,9 @@ static int program_conv(const fnn_conv_step *s, const real *x, real *y, void *co
     e.a = s->a;
     e.b = s->b;
     e.c = s->c;
-    return DRIVER(conv_fwd)(&s->shape, s->algorithm, x, program_at(slots, s->w), program_at(slots, s->prepared), &e, y);
+    bool measured;
+    return DRIVER(conv_fwd)(&s->shape, s->algorithm, x, program_at(slots, s->w), program_at(slots, s->prepared), &e, y,
+                            NULL, &measured);
 }
 
 static int program_norm(const fnn_norm_step *s, const real *x, real *y, void *const *slots)

@@ -216,6 +216,12 @@ class Pending(_Unsettled):
         return self
 
 
+class Measured(_Unsettled):
+    """A Tensor with its channels' mean and variance; asking for its memory, which may then change, forgets them."""
+
+    __slots__ = ()
+
+
 class Watched(_Unsettled):
     """A Tensor whose memory a pending one will read; asking for that memory has the pending one computed."""
 
@@ -244,6 +250,12 @@ def _settle_pending(tensor: Tensor) -> None:
         settle(wait)
 
 
+def _forget(tensor: Tensor) -> None:
+    if type(tensor) is Measured:
+        tensor.__class__ = Tensor
+        tensor._pending = None
+
+
 def _settle_readers(tensor: Tensor) -> None:
     """Compute what waits to read the memory of `tensor`."""
     if type(tensor) is Watched:
@@ -259,6 +271,7 @@ for _slot in ("data", "_version", "_array", "_counter", "_edge"):
     setattr(Pending, _slot, _settling(_slot, _settle_pending))
 for _slot in ("data", "_version"):
     setattr(Watched, _slot, _settling(_slot, _settle_readers))
+    setattr(Measured, _slot, _settling(_slot, _forget))
 
 _write_data, _write_edge, _write_version = (vars(Tensor)[slot].__set__ for slot in ("data", "_edge", "_version"))
 _new = object.__new__
@@ -432,6 +445,10 @@ def _waits(name: str, wait: Wait) -> bool:
     return name in _OPEN and (name not in _BEFORE_POOLING or _poolable(wait.shape))
 
 
+_SEEN = {Tensor, Watched, Measured}
+"""The types of Tensors that nobody has subclassed, and that are not pending."""
+
+
 def _private(tensor: Tensor, alone: bool = False) -> bool:
     """Whether nothing leads to the memory of `tensor` but Tensors that would notice.
 
@@ -440,7 +457,7 @@ def _private(tensor: Tensor, alone: bool = False) -> bool:
         alone: also exclude arrays that lie in the same memory, but for those that the closure of the operation whose
             output it is has captured, and only reads.
     """
-    if type(tensor) is not Tensor and type(tensor) is not Watched:
+    if type(tensor) not in _SEEN:
         return False
     # The Tensor's reference and the argument make two; a base is held by the array, by a local name and the argument.
     if getrefcount(tensor._counter) != 2 or getrefcount(tensor._array) != 2:
@@ -460,11 +477,15 @@ def _held(closure: Backward | None, array: Array) -> int:
     return sum([cell.cell_contents is array for cell in cells])
 
 
-def _begin(name: str, start: Start, tensors: tuple[Any, ...], rest: tuple[Any, ...], options: Any) -> Tensor | None:
+def _begin(
+    name: str, start: Start, tensors: tuple[Any, ...], rest: tuple[Any, ...], options: Any, measured: bool
+) -> Tensor | None:
     """The pending output of an operation, or None if it cannot wait."""
     first = tensors[0]
     if not _private(first, alone=True):
         return None
+    if measured and type(first) is Measured:
+        options = {**options, "moments": first._pending}
     arrays: list[Array | None] = []
     wanted = False
     for tensor in tensors:
@@ -482,11 +503,33 @@ def _begin(name: str, start: Start, tensors: tuple[Any, ...], rest: tuple[Any, .
     return _pend(Wait(name, shape, dtype, finish, {}, (first,), *_inputs(tensors, wanted), wanted))
 
 
-def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+def measuring(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Let the output of an operation know its channels' moments; stands above `@op`.
+
+    The operation leaves them, an array (2, channels) of means and variances, as `moments` of its closure. A `start` that
+    is `measured` gets them, if nobody had a chance to change the output in between.
+    """
+
+    def call(*args: Any, **options: Any) -> Tensor:
+        output = plain(*args, **options)
+        if type(output) is Tensor and type(output._edge) is Node:
+            moments = getattr(output._edge.backward, "moments", None)
+            if moments is not None:
+                output.__class__ = Measured  # type: ignore[assignment]
+                output._pending = moments
+        return output
+
+    functools.update_wrapper(call, plain)
+    OPS[plain.__name__] = call
+    return call
+
+
+def waiting(start: Start, measured: bool = False) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Let the output of an operation wait for what follows it; stands above `@op`.
 
     Args:
         start: takes what the operation's function takes, and does its first half.
+        measured: whether it also takes `moments`, mean and variance of its first input's channels; see `measuring`.
     """
 
     def decorate(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -508,7 +551,7 @@ def waiting(start: Start) -> Callable[[Callable[..., Tensor]], Callable[..., Ten
                         return joined
                 if always or (isinstance(args[0], Tensor) and _poolable(args[0].shape)):
                     tensors = args[:width] + (None,) * (width - len(args))
-                    output = _begin(name, start, tensors, args[width:], options)
+                    output = _begin(name, start, tensors, args[width:], options, measured)
                     if output is not None:
                         return output
             return plain(*args, **options)

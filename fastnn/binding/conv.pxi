@@ -19,7 +19,7 @@ cdef extern from "fnn.h" nogil:
     int fnn_conv_prepare(int dtype, const fnn_conv_shape *s, int algorithm, const void *w, void *prepared,
                          int64_t *reals)
     int fnn_conv_fwd(int dtype, const fnn_conv_shape *s, int algorithm, const void *x, const void *w,
-                     const void *prepared, const fnn_epilogue *e, void *y)
+                     const void *prepared, const fnn_epilogue *e, void *y, double *moments, c_bool *measured)
     int fnn_conv_bwd_x(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *w, void *dx,
                        bint add)
     int fnn_conv_bwd_w(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *x, void *dw)
@@ -87,8 +87,11 @@ def conv_prepare(cnp.ndarray x, cnp.ndarray w, cnp.ndarray y, tuple stride, tupl
 
 def conv_fwd(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray y, tuple stride, tuple pad, tuple dilation,
              int64_t groups, int algorithm=FNN_CONV_AUTO, cnp.ndarray prepared=None, cnp.ndarray residual=None,
-             int activation=FNN_NO_ACTIVATION, tuple parameters=(0.0, 0.0, 0.0)):
+             int activation=FNN_NO_ACTIVATION, tuple parameters=(0.0, 0.0, 0.0), cnp.ndarray moments=None):
     """y = activation(correlation of x with w + bias + residual), what is None or -1 left out.
+
+    `moments` (2, channels), float64, receives mean and variance of every channel of y if the algorithm finds them in
+    passing: then the result is True.
 
     `prepared` is what conv_prepare gave for the same shapes and algorithm at the same level; it saves the work, and
     changes no bit.
@@ -102,13 +105,16 @@ def conv_fwd(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray y, tupl
     cdef const void *wp = source(w, dtype, "w")
     cdef const void *pp = NULL
     cdef void *yp = target(y, dtype, "y")
+    cdef double *mp = norm_statistic(moments, "moments", 2 * s.k, True) if moments is not None else NULL
+    cdef c_bool measured = False
     epilogue_of(&e, dtype, bias, residual, activation, parameters, s.k, cnp.PyArray_SIZE(y))
     if prepared is not None:
         done(fnn_conv_prepare(dtype, &s, algorithm, wp, NULL, &reals))
         pp = source(prepared, dtype, "prepared", reals)
     with nogil:
-        status = fnn_conv_fwd(dtype, &s, algorithm, xp, wp, pp, &e, yp)
+        status = fnn_conv_fwd(dtype, &s, algorithm, xp, wp, pp, &e, yp, mp, &measured)
     done(status)
+    return bool(measured)
 
 
 def conv_bwd_x(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray dx, tuple stride, tuple pad, tuple dilation,

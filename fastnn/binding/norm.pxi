@@ -5,6 +5,8 @@ from libc.math cimport sqrt
 cdef extern from "fnn.h" nogil:
     int fnn_norm_batch_stats(int dtype, int64_t rows, int64_t c, const void *x, double eps, double *mean, double *rstd,
                              void *running_mean, void *running_var, double momentum)
+    int fnn_norm_batch_measured(int dtype, double n, int64_t c, const double *mean, const double *variance, double eps,
+                                double *rstd, void *running_mean, void *running_var, double momentum)
     int fnn_norm_batch_apply(int dtype, int64_t rows, int64_t c, const void *x, const void *residual, const void *w,
                             const void *b, c_bool relu, const double *mean, const double *rstd, void *y)
     int fnn_norm_batch_bwd(int dtype, int64_t rows, int64_t c, c_bool training, const void *dy, const void *x,
@@ -66,6 +68,23 @@ def norm_batch_stats(cnp.ndarray x, double eps, cnp.ndarray mean, cnp.ndarray rs
     with nogil:
         status = fnn_norm_batch_stats(dtype, rows, c, xp, eps, mean_p, rstd_p, running_mean_p, running_var_p,
                                       momentum)
+    done(status)
+
+
+def norm_batch_measured(cnp.ndarray moments, int64_t rows, double eps, cnp.ndarray rstd, cnp.ndarray running_mean,
+                        cnp.ndarray running_var, double momentum):
+    """The same from `moments` (2, c), mean and variance of each column of `rows` rows; rstd and the running statistics
+    are written."""
+    cdef int64_t c = cnp.PyArray_SIZE(rstd)
+    cdef int dtype = FNN_F32 if running_mean is None and running_var is None else real_dtype(
+        running_mean if running_mean is not None else running_var, "running statistics"), status
+    cdef const double *mp = norm_statistic(moments, "moments", 2 * c, False)
+    cdef double *rstd_p = norm_statistic(rstd, "rstd", c, True)
+    cdef void *running_mean_p = norm_optional(running_mean, dtype, "running_mean", c, True)
+    cdef void *running_var_p = norm_optional(running_var, dtype, "running_var", c, True)
+    with nogil:
+        status = fnn_norm_batch_measured(dtype, <double>rows, c, mp, mp + c, eps, rstd_p, running_mean_p,
+                                         running_var_p, momentum)
     done(status)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from .. import _C, backends
 from ..autograd import ADDED, NOTHING, Array, Backward, Grads, Needs, Reuse, op, reusing
 from ..autograd.mode import MODE
+from ..autograd.pending import measuring
 from .layout import from_nhwc, in_nhwc, to_nhwc
 from .window import hashable
 
@@ -174,8 +175,9 @@ def _conv(
     batched = input.ndim != dims + 1
     x = input if batched else input[None]
     b_shape = None if bias is None else bias.shape
-    options = hashable(stride), hashable(padding), hashable(dilation), groups
-    g = _geometry(name, dims, x.shape, weight.shape, b_shape, *options)
+    g = _geometry(
+        name, dims, x.shape, weight.shape, b_shape, hashable(stride), hashable(padding), hashable(dilation), groups
+    )
     _check_dtypes(name, x, weight, bias)
     algorithm = conv_algorithm()
     last = to_nhwc(x)
@@ -183,7 +185,10 @@ def _conv(
     filters = np.ascontiguousarray(weight).reshape(g.weight_shape)
     y: Array = _C.empty((images.shape[0], *g.out, weight.shape[0]), x.dtype)
     b = None if bias is None else np.ascontiguousarray(bias)
-    _C.conv_fwd(images, filters, b, y, g.stride, g.before, g.dilation, groups, algorithm)
+    # A convolution without a bias is mostly followed by a batch norm, which wants to know this.
+    moments = np.empty((2, y.shape[-1])) if bias is None and batched and MODE.recording else None
+    options = g.stride, g.before, g.dilation, groups, algorithm
+    measured = _C.conv_fwd(images, filters, b, y, *options, moments=moments)
     shape, weight_shape, has_bias = last.shape, weight.shape, bias is not None
     grad_shape = (y.shape[0], *y.shape[4 - dims :])
 
@@ -195,18 +200,19 @@ def _conv(
         if needs[0]:
             total = in_nhwc(reuse.arrived(0)) if batched else None
             dx5 = _C.empty(images_shape, grad.dtype) if total is None else total.reshape(images_shape)
-            options = g.stride, g.before, g.dilation, groups, algorithm
             _C.conv_bwd_x(grad, filters, dx5, *options, total is not None)
             dx = from_nhwc(dx5.reshape(shape)) if total is None else ADDED
             dx = dx if batched else dx[0]
         if needs[1]:
             dw = _C.empty(g.weight_shape, grad.dtype)
-            _C.conv_bwd_w(grad, images, dw, g.stride, g.before, g.dilation, groups, algorithm)
+            _C.conv_bwd_w(grad, images, dw, *options)
             dw = dw.reshape(weight_shape)
         if has_bias and needs[2]:
             db = bias_gradient(grad)
         return dx, dw, db
 
+    if measured:
+        backward.moments = moments  # type: ignore[attr-defined]
     y_shape, images_shape = y.shape, images.shape
     out = from_nhwc(y.reshape(grad_shape))
     return out if batched else out[0], backward
@@ -230,6 +236,7 @@ def conv1d(
     return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@measuring
 @op
 def conv2d(
     input: Array,

@@ -80,6 +80,7 @@ def _begin(
     momentum: float,
     eps: float,
     waits: bool = False,
+    moments: Array | None = None,
 ) -> Finish:
     """The first half of a batch norm: checks, statistics, and in training the running ones brought up to date.
 
@@ -87,7 +88,8 @@ def _begin(
         the second half, `finish(residual=None, activation=None, windows=None)`: the output, with the residual added,
         after that the activation ("relu", or without a residual any `Entry`) applied or without a residual the maximum of windows of that taken in the
         same pass, and its closure, which gives a gradient for each tensor of `batch_norm` and one for the residual, if
-        there is one. If it `waits`, weight and bias may change before.
+        there is one. If it `waits`, weight and bias may change before. `moments` (2, C) are the input's mean and
+        variance where they are known.
     """
     _check(name, input, 2, (running_mean, running_var, weight, bias))
     shape = input.shape
@@ -95,8 +97,13 @@ def _begin(
     if training:
         if input.size == shape[1]:
             raise ValueError(f"{name}: expected more than one value per channel when training, got shape {shape}")
-        mean, rstd = np.zeros(shape[1]), np.zeros(shape[1])  # stay so for an empty batch
-        _C.norm_batch_stats(x, eps, mean, rstd, running_mean, running_var, momentum)
+        rstd = np.zeros(shape[1])  # stay so for an empty batch
+        if moments is None:
+            mean = np.zeros(shape[1])
+            _C.norm_batch_stats(x, eps, mean, rstd, running_mean, running_var, momentum)
+        else:
+            mean = moments[0]
+            _C.norm_batch_measured(moments, x.size // shape[1], eps, rstd, running_mean, running_var, momentum)
     else:
         if running_mean is None or running_var is None:
             raise ValueError(f"{name}: expected running_mean and running_var when not training, got None")
@@ -194,13 +201,15 @@ def _start_batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    moments: Array | None = None,
 ) -> tuple[tuple[int, ...], DType, Finish]:
-    """What `batch_norm` does in its call; the output waits for an addition or a ReLU."""
-    finish = _begin("batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps, True)
+    """What `batch_norm` does in its call; the output waits for an addition or an activation."""
+    options = training, momentum, eps, True, moments
+    finish = _begin("batch_norm", input, running_mean, running_var, weight, bias, *options)
     return input.shape, input.dtype, finish
 
 
-@waiting(_start_batch_norm)
+@waiting(_start_batch_norm, measured=True)
 @op
 def batch_norm(
     input: Array,
