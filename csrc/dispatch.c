@@ -190,3 +190,14 @@ int64_t fnn_cache_bytes(int cache_level)
 #endif
     return bytes > 0 ? bytes : guess[cache_level - 1];
 }
+
+static int64_t stream_bytes;
+
+int64_t fnn_stream_bytes(void)
+{
+    if (!stream_bytes) /* asked once: the answer is slow on a virtual machine */
+        stream_bytes = fnn_cache_bytes(3) / 2;
+    return stream_bytes;
+}
+
+void fnn_set_stream_bytes(int64_t bytes) { stream_bytes = bytes; }

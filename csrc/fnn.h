@@ -30,6 +30,8 @@ int fnn_bf16(void);
 int fnn_bf16_best(void);
 void fnn_set_bf16(int index);
 int64_t fnn_cache_bytes(int level); /* data cache size of level 1, 2 or 3; a guess if unknown */
+int64_t fnn_stream_bytes(void);     /* outputs larger than this go past the caches: half of the last level at first */
+void fnn_set_stream_bytes(int64_t bytes); /* 0: as at first */
 
 /* ---- threads -------------------------------------------------------------------------------------------- */
 bool fnn_has_openmp(void);

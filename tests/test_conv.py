@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import pytest
 
 import fastnn
 import fastnn.nn.functional as F
+from fastnn import _C
 from fastnn.autograd import Tensor
 from fastnn.ops.conv import conv_output_size
 from fastnn.reference import conv as reference
@@ -148,45 +151,57 @@ def test_output_size(size, kernel, stride, padding, dilation, expected):
     assert conv_output_size(size, kernel, stride, padding, dilation) == expected
 
 
-@pytest.mark.parametrize("size", [112, 113])
-def test_outputs_that_go_past_the_caches_are_the_same(size):
-    """Above 12 MB whole tiles are stored past the caches; ragged ones (113) and one thread less change no value."""
-    rng = np.random.default_rng(3)
-    x, w = tensor(16, 16, size, size), Tensor(rng.standard_normal((16, 16, 3, 3)).astype(np.float32))
+@pytest.fixture
+def streaming() -> Iterator[None]:
+    """Every output past the caches, however small."""
+    _C.set_stream_bytes(1)
+    yield
+    _C.set_stream_bytes(0)
+
+
+def on_threads(compute: Callable[[], np.ndarray]) -> list[np.ndarray]:
+    """What `compute` gives on two threads and on one."""
     threads, found = fastnn.get_num_threads(), []
     try:
-        for name, count in (("direct", 2), ("winograd", 2), ("winograd", 1)):
-            fastnn.backends.conv.algorithm = name
+        for count in (2, 1):
             fastnn.set_num_threads(count)
-            found.append(F.conv2d(x, w, padding=1).numpy())
+            found.append(compute())
     finally:
-        fastnn.backends.conv.algorithm = "auto"
         fastnn.set_num_threads(threads)
-    direct, winograd, alone = found
-    assert winograd.nbytes > 12_000_000
-    np.testing.assert_array_equal(winograd, alone)
-    assert np.linalg.norm(winograd - direct) <= 2e-6 * np.linalg.norm(direct)
+    return found
+
+
+@pytest.mark.parametrize(("size", "channels"), [(12, 16), (13, 16), (8, 48), (9, 20)])
+def test_outputs_that_go_past_the_caches_are_the_same(streaming, size, channels):
+    """Whole tiles of whole vectors are stored past the caches; ragged ones (13), parts of vectors (20) are not."""
+    rng = np.random.default_rng(3)
+    x, w = tensor(5, 16, size, size), Tensor(rng.standard_normal((channels, 16, 3, 3)).astype(np.float32))
+    past = on_threads(lambda: F.conv2d(x, w, padding=1).numpy())
+    _C.set_stream_bytes(0)
+    np.testing.assert_array_equal(past[0], F.conv2d(x, w, padding=1).numpy())
+    np.testing.assert_array_equal(*past)
 
 
 @pytest.mark.parametrize("columns", [64, 60, 200])
 @pytest.mark.parametrize("inner", [32, 300])
-def test_large_products(columns, inner):
-    """Above 12 MB whole vectors of C are stored past the caches (64 columns), unless k comes in blocks (300)."""
+def test_products_that_go_past_the_caches(streaming, columns, inner):
+    """Whole vectors of C are stored past the caches (64 columns), unless k comes in blocks (300)."""
     rng = np.random.default_rng(columns + inner)
-    rows = 13_000_000 // (4 * columns) + 5
-    a = rng.standard_normal((rows, inner)).astype(np.float32)
+    a = rng.standard_normal((517, inner)).astype(np.float32)
     b = rng.standard_normal((inner, columns)).astype(np.float32)
-    bias = rng.standard_normal(columns).astype(np.float32)
-    found = F.linear(Tensor(a), Tensor(np.ascontiguousarray(b.T)), Tensor(bias)).numpy()
-    np.testing.assert_allclose(found, a.astype(np.float64) @ b.astype(np.float64) + bias, rtol=1e-4, atol=1e-4)
-    threads = fastnn.get_num_threads()
-    try:
-        fastnn.set_num_threads(1)
-        np.testing.assert_array_equal(
-            F.linear(Tensor(a), Tensor(np.ascontiguousarray(b.T)), Tensor(bias)).numpy(), found
-        )
-    finally:
-        fastnn.set_num_threads(threads)
+    bias = Tensor(rng.standard_normal(columns).astype(np.float32))
+    past = on_threads(lambda: F.linear(Tensor(a), Tensor(np.ascontiguousarray(b.T)), bias).numpy())
+    np.testing.assert_allclose(past[0], a.astype(np.float64) @ b.astype(np.float64) + bias.data, rtol=1e-4, atol=1e-4)
+    _C.set_stream_bytes(0)
+    plain = F.linear(Tensor(a), Tensor(np.ascontiguousarray(b.T)), bias).numpy()
+    np.testing.assert_array_equal(past[0], plain)
+    np.testing.assert_array_equal(past[1], plain)
+
+
+def test_what_goes_past_the_caches_is_asked_of_the_machine():
+    assert _C.stream_bytes() == _C.cache_bytes(3) // 2
+    with pytest.raises(ValueError, match="set_stream_bytes: expected at least 0, got -1"):
+        _C.set_stream_bytes(-1)
 
 
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (6, 25), (50, 33), (130, 70), (256, 128)])

@@ -5,10 +5,8 @@
  * transform, products and output transform while everything lies in the second-level cache. */
 
 #define WINO_STEP (FNN_WINO_TILES + 1)
-#define WINO_STREAM_BYTES 12000000 /* an output larger than this is written past the caches, half of it if */
-#define WINO_LARGE_FILTERS 16384   /* there are more than so many filters, which need the cache themselves */
-#define WINO_FEW_TASKS 4           /* at least as many, where a small batch allows it: blocks of fewer tiles, */
-#define WINO_FEW_TILES 8           /* but not of fewer than so many; then panels are shared out as well */
+#define WINO_FEW_TASKS 4 /* at least as many, where a small batch allows it: blocks of fewer tiles, */
+#define WINO_FEW_TILES 8 /* but not of fewer than so many; then panels are shared out as well */
 
 /* A 3x3 correlation of `in` (n, ih, iw, slices * c) giving `out` (n, oh, ow, slices * k), slice by slice. */
 typedef struct {
@@ -184,8 +182,7 @@ static int wino_prepare(const wino_plan *p, const fnn_conv_shape *s, const real 
 static bool wino_streams(const wino_plan *p)
 {
     int64_t bytes = p->n * p->oh * p->ow * p->out_pixel * (int64_t)sizeof(real);
-    int64_t limit = p->c * p->k > WINO_LARGE_FILTERS ? WINO_STREAM_BYTES / 2 : WINO_STREAM_BYTES;
-    return bytes > limit && !p->e.activation && p->e.residual != p->out && p->k % K->lanes == 0 &&
+    return bytes > fnn_stream_bytes() && !p->e.activation && p->e.residual != p->out && p->k % K->lanes == 0 &&
            (uintptr_t)p->out % 64 == 0;
 }
 

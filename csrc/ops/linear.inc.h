@@ -16,11 +16,10 @@
 #define GEMM_TASKS 16     /* wanted, to share out evenly */
 #define GEMM_FAR 256      /* reals between rows of A, or a multiple: they share sets of the cache */
 #define GEMM_A_REALS (GEMM_ROW_BLOCK * (GEMM_K_BLOCK + 16))
-#define GEMM_FEW_ROWS 24           /* rows of C for which a packed B would be read too seldom to pay */
-#define GEMM_SMALL_C 65536         /* numbers of C that are summed in chunks of a long inner dimension, */
-#define GEMM_LONG 16               /* so many times as long as the others */
-#define GEMM_STREAM_BYTES 12000000 /* a C larger than this goes past the caches */
-#define GEMM_K_CHUNKS 16           /* partial products of a long inner dimension, at most */
+#define GEMM_FEW_ROWS 24   /* rows of C for which a packed B would be read too seldom to pay */
+#define GEMM_SMALL_C 65536 /* numbers of C that are summed in chunks of a long inner dimension, */
+#define GEMM_LONG 16       /* so many times as long as the others */
+#define GEMM_K_CHUNKS 16   /* partial products of a long inner dimension, at most */
 
 typedef struct {
     int64_t m, n, k;
@@ -370,7 +369,7 @@ static int gemm(gemm_plan *g)
     g->by_panels =
         !g->in_place && !g->e && !g->prepared && g->row_blocks <= GEMM_OWN_BLOCKS && g->panels >= GEMM_OWN_PANELS;
     int64_t packed = g->prepared ? 0 : round_up(gemm_packed_reals(g), 16);
-    g->stream = g->m * g->n * (int64_t)sizeof(real) > GEMM_STREAM_BYTES && g->k <= GEMM_K_BLOCK &&
+    g->stream = g->m * g->n * (int64_t)sizeof(real) > fnn_stream_bytes() && g->k <= GEMM_K_BLOCK &&
                 !(g->e && epilogue_rereads(g->e)) && g->c_row == g->n && g->n % K->lanes == 0 &&
                 (uintptr_t)g->c % 64 == 0;
     real *workspace = fnn_alloc(sizeof(real) * (size_t)(packed + fnn_num_threads() * GEMM_A_REALS));

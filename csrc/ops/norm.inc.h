@@ -51,8 +51,8 @@ static fnn_norm_span norm_span_of(const norm_cut *cut, int64_t task)
  * reads it begins with its end, which the caches still hold. */
 static bool norm_streams(const norm_cut *cut, const real *result)
 {
-    return cut->count * (int64_t)sizeof(real) > NORM_STREAM_BYTES && cut->period % K->lanes == 0 &&
-           (uintptr_t)result % 64 == 0;
+    int64_t limit = min_int(NORM_STREAM_BYTES, fnn_stream_bytes());
+    return cut->count * (int64_t)sizeof(real) > limit && cut->period % K->lanes == 0 && (uintptr_t)result % 64 == 0;
 }
 
 static int norm_width(const norm_cut *cut, int arrays)

@@ -273,7 +273,8 @@ static int pool_backward(pool_job *job, const fnn_pool_shape *s)
     if (!p->overlap && p->tiles[FNN_DEPTH]) {
         int64_t tasks = ceil_div(p->rows, p->rows_in_task), bytes = s->n * s->c * (int64_t)sizeof(real);
         bytes *= s->in[0] * s->in[1] * s->in[2];
-        p->row.stream = bytes > POOL_STREAM_BYTES && s->c % K->lanes == 0 && (uintptr_t)p->dx % 64 == 0;
+        p->row.stream = bytes > min_int(POOL_STREAM_BYTES, fnn_stream_bytes()) && s->c % K->lanes == 0 &&
+                        (uintptr_t)p->dx % 64 == 0;
         fnn_parallel(tasks, pool_width(p, tasks, 2.5), pool_apart_task, job);
     } else {
         p->channel_block = s->n < POOL_FEW_IMAGES ? POOL_CHANNEL_BLOCK : s->c;

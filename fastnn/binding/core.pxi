@@ -16,6 +16,8 @@ cdef extern from "fnn.h" nogil:
     int fnn_bf16_best()
     void fnn_set_bf16(int index)
     int64_t fnn_cache_bytes(int level)
+    int64_t fnn_stream_bytes()
+    void fnn_set_stream_bytes(int64_t bytes)
     c_bool fnn_has_openmp()
     int fnn_num_threads()
     void fnn_set_num_threads(int count)
@@ -160,6 +162,18 @@ def set_bf16_unit(int index):
     if not 0 <= index < fnn_bf16_count():
         raise ValueError(f"set_bf16_unit: expected an index below {fnn_bf16_count()}, got {index}")
     fnn_set_bf16(index)
+
+
+def stream_bytes():
+    """Bytes above which an output goes past the caches: half of the last level, if nobody has set it."""
+    return fnn_stream_bytes()
+
+
+def set_stream_bytes(int64_t limit):
+    """Sets that; 0 for half of the last level again."""
+    if limit < 0:
+        raise ValueError(f"set_stream_bytes: expected at least 0, got {limit}")
+    fnn_set_stream_bytes(limit)
 
 
 def cache_bytes(int cache_level):
