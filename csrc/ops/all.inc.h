@@ -22,8 +22,8 @@ static inline int64_t max_int(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a, multiple) * multiple; }
 
-#include "epilogue.inc.h"
 #include "moments.inc.h"
+#include "epilogue.inc.h"
 #include "linear.inc.h"
 #include "linear_bf16.inc.h"
 #include "conv.inc.h"

@@ -115,12 +115,17 @@ static int conv_pointwise_fwd(const fnn_conv_shape *s, const real *x, const real
                               const epilogue *e, real *y)
 {
     gemm_plan g = conv_pointwise_plan(s, w);
+    epilogue own = *e;
     g.a = x;
     g.bias = e->bias;
-    g.e = e;
+    g.e = &own;
     g.prepared = prepared;
     g.c = y;
-    return gemm(&g);
+    if (gemm_in_blocks(&g) && moments_begin(&own.moments, ceil_div(g.m, GEMM_ROW_BLOCK), s->k) != FNN_OK)
+        return FNN_NO_MEMORY;
+    int status = gemm(&g);
+    moments_end(&own.moments);
+    return status;
 }
 
 static int conv_pointwise_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
@@ -222,8 +227,7 @@ int DRIVER(conv_fwd)(const fnn_conv_shape *s, int algorithm, const real *x, cons
         return conv_merged_fwd(s, algorithm, x, w, prepared, e, y, moments, measured);
     conv_algorithm chosen = conv_select_fwd(s, algorithm);
     epilogue typed = epilogue_of(e);
-    typed.moments = moments;
-    typed.measured = measured;
+    typed.moments = (moments_plan){.to = moments, .measured = measured};
     if (conv_in_bf16(s, algorithm))
         return conv_bf16_fwd(s, x, w, e, &typed, y);
     if (prepared || chosen == CONV_POINTWISE) /* a product packs its filters itself, if it packs them at all */

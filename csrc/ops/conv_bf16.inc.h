@@ -29,7 +29,7 @@ static bool conv_in_bf16(const fnn_conv_shape *s, int algorithm)
 static int conv_bf16_fwd(const fnn_conv_shape *s, const real *x, const real *w, const fnn_epilogue *given,
                          const epilogue *e, real *y)
 {
-    return DRIVER(conv_fwd)(s, FNN_CONV_AUTO, x, w, NULL, given, y, e->moments, e->measured);
+    return DRIVER(conv_fwd)(s, FNN_CONV_AUTO, x, w, NULL, given, y, e->moments.to, e->moments.measured);
 }
 
 static int conv_bf16_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
@@ -241,7 +241,8 @@ static int conv_bf16_fwd(const fnn_conv_shape *s, const float *x, const float *w
         float *w_rounded, *x_rounded = bf16_round_two(x, conv_in_floats(s), w, conv_weight_floats(s), &w_rounded);
         if (!x_rounded)
             return FNN_NO_MEMORY;
-        int status = DRIVER(conv_fwd)(s, FNN_CONV_AUTO, x_rounded, w_rounded, NULL, given, y, e->moments, e->measured);
+        int status = DRIVER(conv_fwd)(s, FNN_CONV_AUTO, x_rounded, w_rounded, NULL, given, y, e->moments.to,
+                                      e->moments.measured);
         fnn_free(x_rounded);
         return status;
     }

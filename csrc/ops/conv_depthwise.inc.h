@@ -98,7 +98,9 @@ static void depthwise_task(void *context, int64_t index, int thread)
     int64_t first = p->oh * band / p->bands, end = p->oh * (band + 1) / p->bands;
     (void)thread;
     depthwise_rows(p, n, first, end, depthwise_forward, p->out);
-    epilogue_finish(&p->e, n * p->out_image + first * p->out_row, (end - first) * p->ow, p->c, p->out_pixel, p->out);
+    int64_t at = n * p->out_image + first * p->out_row, pixels = (end - first) * p->ow;
+    epilogue_finish(&p->e, at, pixels, p->c, p->out_pixel, p->out);
+    moments_of_rows(&p->e.moments, index, 0, pixels, p->c, p->out_pixel, p->out + at, true);
 }
 
 static depthwise_plan depthwise_forward_plan(const fnn_conv_shape *s)
@@ -142,7 +144,10 @@ static int conv_depthwise_fwd(const fnn_conv_shape *s, const real *x, const real
     p.weights = weights;
     p.e = *e;
     p.out = y;
+    if (moments_begin(&p.e.moments, s->n * p.bands, s->k) != FNN_OK)
+        return FNN_NO_MEMORY;
     fnn_parallel(s->n * p.bands, fnn_parallel_width(s->n * p.bands, depthwise_cost(s)), depthwise_task, &p);
+    moments_end(&p.e.moments);
     return FNN_OK;
 }
 

@@ -140,6 +140,7 @@ static void direct_task(void *context, int64_t index, int thread)
             direct_row(d, &tile, rows + (iy + r0 * d->dilation_y - first) * d->row + group * d->ic, b + r0 * filter_row,
                        bias, d->out + at, cols);
             epilogue_finish(&d->e, at, d->ow, cols, d->out_pixel, d->out);
+            moments_of_rows(&d->e.moments, index, k, d->ow, cols, d->out_pixel, d->out + at, oy == y0);
         }
     }
 }
@@ -230,9 +231,12 @@ static int conv_direct_fwd(const fnn_conv_shape *s, const real *x, const real *p
     d.out = y;
     int width = fnn_parallel_width(d.n * d.bands, conv_flops(s) * FNN_NS_PER_FLOP);
     d.scratch = fnn_alloc(sizeof(real) * (size_t)max_int(width * d.scratch_reals, 1));
-    if (!d.scratch)
+    if (!d.scratch || moments_begin(&d.e.moments, d.n * d.bands, s->k) != FNN_OK) {
+        fnn_free(d.scratch);
         return FNN_NO_MEMORY;
+    }
     direct_run(&d, width);
+    moments_end(&d.e.moments);
     fnn_free(d.scratch);
     return FNN_OK;
 }

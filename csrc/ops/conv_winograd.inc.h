@@ -14,8 +14,7 @@ typedef struct {
     const real *in, *u;
     epilogue e;
     real *out;
-    bool stream;   /* the output goes past the caches */
-    real *moments; /* of the runs' outputs: pivots, sums and squares of the channels; or NULL */
+    bool stream; /* the output goes past the caches */
     /* derived */
     bool near; /* products overwrite what they are made of: one vector of channels each way */
     int64_t in_pixel, out_pixel, tiles_y, tiles_x, tiles, blocks, width, panels, v_reals, scratch_reals;
@@ -124,8 +123,8 @@ static void wino_task(void *context, int64_t index, int thread)
         int64_t k0 = panel * p->width, k = slice * p->k + k0;
         K->wino_products(p->blocks, count, v, u + panel * p->blocks * 36 * K->lanes * p->width, p->width, m, ahead);
         K->wino_output(&out, m, p->width, p->e.bias ? p->e.bias + k : NULL, p->e.residual ? p->e.residual + k : NULL,
-                       p->e.relu, min_int(p->width, p->k - k0), p->stream,
-                       p->moments ? p->moments + 3 * run * out_pixel + k : NULL, out_pixel, p->out + k);
+                       p->e.relu, min_int(p->width, p->k - k0), p->stream, moments_part(&p->e.moments, run, k),
+                       out_pixel, p->out + k);
     }
     if (p->e.activation)
         for (int64_t t = 0; t < count; t++) {
@@ -199,44 +198,23 @@ static int64_t wino_run_pixels(const wino_plan *p, int64_t index)
     return pixels;
 }
 
-/* Mean and variance of every channel from the moments of all runs. */
-static void wino_measure(const wino_plan *p, double *mean, double *variance)
-{
-    int64_t k = p->out_pixel;
-    double n = (double)(p->n * p->oh * p->ow);
-    memset(mean, 0, sizeof(double) * (size_t)k);
-    memset(variance, 0, sizeof(double) * (size_t)k);
-    for (int64_t run = 0; run < p->runs; run++) {
-        const real *pivot = p->moments + 3 * run * k, *sum = pivot + k, *square = sum + k;
-        double pixels = (double)wino_run_pixels(p, run);
-        for (int64_t j = 0; j < k; j++)
-            moments_add(&mean[j], &variance[j], (double)sum[j], (double)square[j], pixels,
-                        (double)pivot[j] - (double)p->moments[j]);
-    }
-    for (int64_t j = 0; j < k; j++) {
-        variance[j] = moments_variance(variance[j], mean[j], n);
-        mean[j] = (double)p->moments[j] + mean[j] / n;
-    }
-}
-
 static int wino_run(wino_plan *p)
 {
     p->stream = wino_streams(p);
-    bool measure = p->e.moments && !p->e.activation;
-    int64_t tasks = p->runs * p->groups * p->slices, moments = measure ? 3 * p->runs * p->out_pixel : 0;
+    int64_t tasks = p->runs * p->groups * p->slices;
     int width = fnn_parallel_width(tasks, wino_work(p));
-    p->scratch = fnn_alloc(sizeof(real) * (size_t)(width * p->scratch_reals + moments));
-    if (!p->scratch)
+    p->scratch = fnn_alloc(sizeof(real) * (size_t)(width * p->scratch_reals));
+    if (!p->scratch || (!p->e.activation && moments_begin(&p->e.moments, p->runs, p->out_pixel) != FNN_OK)) {
+        fnn_free(p->scratch);
         return FNN_NO_MEMORY;
-    p->moments = measure ? p->scratch + width * p->scratch_reals : NULL;
+    }
+    for (int64_t run = 0; run < p->runs && p->e.moments.counts; run++)
+        p->e.moments.counts[run] = (double)wino_run_pixels(p, run);
     if (tasks <= WINO_FEW_TASKS) /* a thread then has the part of the image that it wrote in the layer before */
         fnn_parallel(tasks, width, wino_task, p);
     else
         fnn_parallel_dynamic(tasks, width, wino_task, p);
-    if (measure) {
-        wino_measure(p, p->e.moments, p->e.moments + p->out_pixel);
-        *p->e.measured = true;
-    }
+    moments_end(&p->e.moments);
     fnn_free(p->scratch);
     return FNN_OK;
 }

@@ -11,9 +11,7 @@ typedef struct {
     bool relu;
     activation_kernel *activation; /* any but ReLU; or NULL */
     double a, b, c;
-    double
-        *moments; /* mean and variance of each channel, for whoever finds them in passing, who then sets `measured`; */
-    bool *measured; /* or NULL */
+    moments_plan moments; /* for whoever finds them in passing */
 } epilogue;
 
 static activation_kernel *epilogue_activation(int code)

@@ -138,8 +138,10 @@ static void gemm_rows_of_c(const gemm_plan *g, int64_t i0, int64_t i1, int64_t f
             gemm_tile(g, &tile, a + i * row_step, i0 + i, min_int(i1 - i0 - i, height), panel, p0);
         }
     }
-    int64_t j = first * g->width;
-    gemm_finish(g, i0, i1 - i0, j, min_int(last * g->width, g->n) - j);
+    int64_t j = first * g->width, cols = min_int(last * g->width, g->n) - j;
+    gemm_finish(g, i0, i1 - i0, j, cols);
+    if (g->e)
+        moments_of_rows(&g->e->moments, i0 / GEMM_ROW_BLOCK, j, i1 - i0, cols, g->n, g->c + i0 * g->n + j, true);
 }
 
 static void gemm_block_task(void *context, int64_t index, int thread)
@@ -328,11 +330,17 @@ static void gemm_nothing(real *c, int64_t rows, int64_t n, const real *bias)
 
 static bool gemm_is_dots(const gemm_plan *g) { return g->m <= GEMM_DOT_ROWS && g->b_transposed && !g->a_transposed; }
 
+/* Whether it is computed in blocks of GEMM_ROW_BLOCK rows, each finished by one task. */
+static bool gemm_in_blocks(const gemm_plan *g)
+{
+    return g->m * g->n * g->k > 0 && !gemm_is_dots(g) && gemm_chunk_count(g) == 1;
+}
+
 /* Reals of B in the form in which a product like this reads it; 0 if it packs nothing, or part by part. */
 static int64_t gemm_prepared(const gemm_plan *g)
 {
     gemm_plan cut = *g;
-    if (g->m * g->n * g->k == 0 || gemm_is_dots(g) || gemm_chunk_count(g) > 1)
+    if (!gemm_in_blocks(g))
         return 0;
     gemm_cut(&cut);
     return gemm_packed_reals(&cut);
