@@ -154,23 +154,21 @@ ALWAYS_INLINE void pool_max_bwd_pixel(const int vectors, const int masked, int64
                                       const int stream, const fnn_pool_row *row, const pool_taps taps, const real *dy,
                                       const real *x, const real *y, real *dx, vi *nan)
 {
-    vr top[POOL_VECTORS], g[POOL_VECTORS];
-    vi open[POOL_VECTORS]; /* lanes whose maximum has not been met yet */
+    vr top[POOL_VECTORS], g[POOL_VECTORS]; /* g: 0 in lanes whose maximum has been met */
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
         top[v] = pool_load(masked, y + v * VL, n);
         g[v] = pool_load(masked, dy + v * VL, n);
         if (row->relu) /* nothing passes where no tap was positive */
             g[v] = v_and(~(top[v] <= v_zero()), g[v]);
-        open[v] = top[v] == top[v];
-        *nan |= ~open[v];
+        *nan |= top[v] != top[v];
     }
     POOL_TAPS(row, taps, {
         _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++)
         {
-            vi hit = (pool_load(masked, x + at + v * VL, n) == top[v]) & open[v];
-            vr share = v_and(hit, g[v]);
-            open[v] &= ~hit;
+            vr a = pool_load(masked, x + at + v * VL, n);
+            vr share = v_and(a == top[v], g[v]);
+            g[v] = v_and(a != top[v], g[v]);
             if (accumulate)
                 share += pool_load(masked, dx + at + v * VL, n);
             if (stream)
