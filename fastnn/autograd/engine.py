@@ -230,6 +230,7 @@ class _Pass:
         for version in node.versions:
             if version[0][0] != version[1]:
                 check_unchanged(node.name, closure, node.versions)
+                break
         if not self.retain_graph:
             node.backward = None
         edges, name = node.edges, node.name
