@@ -230,3 +230,15 @@ static void KERNEL(add_to)(int64_t n, const real *a, real *sum)
     if (i < n)
         v_store_n(sum + i, v_load_n(sum + i, n - i) + v_load_n(a + i, n - i), n - i);
 }
+
+/* Rows of n that lie x_step and y_step apart: y = x or, with `add`, y += x. */
+static void KERNEL(copy_rows)(int64_t rows, int64_t n, const real *x, int64_t x_step, real *y, int64_t y_step, bool add)
+{
+    for (int64_t i = 0; i < rows; i++, x += x_step, y += y_step) {
+        int64_t j = 0;
+        for (; j + VL <= n; j += VL)
+            v_store(y + j, add ? v_load(y + j) + v_load(x + j) : v_load(x + j));
+        if (j < n)
+            v_store_n(y + j, add ? v_load_n(y + j, n - j) + v_load_n(x + j, n - j) : v_load_n(x + j, n - j), n - j);
+    }
+}

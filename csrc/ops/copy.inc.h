@@ -45,45 +45,46 @@ static void copy_join(copy_plan *p)
     p->dims = last + 1;
 }
 
-static void copy_row(bool add, int64_t n, const real *x, int64_t x_step, real *y, int64_t y_step)
+#define COPY_LONG_ROW 256 /* from here on the library's copy of a row is as fast */
+
+/* `rows` rows of n elements. */
+static void copy_plane(const copy_plan *p, int64_t rows, int64_t n, const real *x, int64_t x_row, int64_t x_step,
+                       real *y, int64_t y_row, int64_t y_step)
 {
-    if (x_step == 1 && y_step == 1 && add)
-        K->add_to(n, x, y);
-    else if (x_step == 1 && y_step == 1)
-        memcpy(y, x, sizeof(real) * (size_t)n);
-    else if (add)
-        for (int64_t j = 0; j < n; j++)
-            y[j * y_step] += x[j * x_step];
-    else
-        for (int64_t j = 0; j < n; j++)
-            y[j * y_step] = x[j * x_step];
+    if (x_step == 1 && y_step == 1 && (p->add || n < COPY_LONG_ROW)) {
+        K->copy_rows(rows, n, x, x_row, y, y_row, p->add);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i++, x += x_row, y += y_row)
+        if (x_step == 1 && y_step == 1)
+            memcpy(y, x, sizeof(real) * (size_t)n);
+        else if (p->add)
+            for (int64_t j = 0; j < n; j++)
+                y[j * y_step] += x[j * x_step];
+        else
+            for (int64_t j = 0; j < n; j++)
+                y[j * y_step] = x[j * x_step];
 }
 
+/* Rows [first, end), as many at a time as lie the same step apart. */
 static void copy_task(void *context, int64_t task, int thread)
 {
     const copy_plan *p = context;
     int64_t first = task * p->rows_in_task, end = min_int(first + p->rows_in_task, p->rows), last = p->dims - 1;
-    int64_t at[COPY_DIMS], x_step = p->x_step[last], y_step = p->y_step[last];
-    const real *x = p->x;
-    real *y = p->y;
+    int64_t at[COPY_DIMS], above = last - 1;
     (void)thread;
-    for (int64_t i = last - 1, rest = first; i >= 0; i--) {
-        at[i] = rest % p->shape[i];
-        rest /= p->shape[i];
-        x += at[i] * p->x_step[i];
-        y += at[i] * p->y_step[i];
-    }
-    for (int64_t r = first; r < end; r++) {
-        copy_row(p->add, p->row, x, x_step, y, y_step);
-        for (int64_t i = last - 1; i >= 0; i--) { /* the next row */
-            x += p->x_step[i];
-            y += p->y_step[i];
-            if (++at[i] < p->shape[i])
-                break;
-            x -= p->shape[i] * p->x_step[i];
-            y -= p->shape[i] * p->y_step[i];
-            at[i] = 0;
+    for (int64_t r = first; r < end;) {
+        const real *x = p->x;
+        real *y = p->y;
+        for (int64_t i = above, rest = r; i >= 0; i--) {
+            at[i] = rest % p->shape[i];
+            rest /= p->shape[i];
+            x += at[i] * p->x_step[i];
+            y += at[i] * p->y_step[i];
         }
+        int64_t rows = min_int(p->shape[above] - at[above], end - r);
+        copy_plane(p, rows, p->row, x, p->x_step[above], p->x_step[last], y, p->y_step[above], p->y_step[last]);
+        r += rows;
     }
 }
 
@@ -104,7 +105,7 @@ int DRIVER(copy_strided)(int64_t dims, const int64_t *shape, const real *x, cons
     if (size == 0)
         return FNN_OK;
     if (p.dims == 0) {
-        copy_row(add, 1, x, 1, y, 1);
+        copy_plane(&p, 1, 1, x, 0, 1, y, 0, 1);
         return FNN_OK;
     }
     copy_order(&p);
@@ -122,7 +123,7 @@ int DRIVER(copy_strided)(int64_t dims, const int64_t *shape, const real *x, cons
         p.row = COPY_TASK;
         p.rows = size / COPY_TASK;
         int64_t done = p.rows * COPY_TASK;
-        copy_row(add, size - done, x + done * p.x_step[1], p.x_step[1], y + done * p.y_step[1], p.y_step[1]);
+        copy_plane(&p, 1, size - done, x + done * p.x_step[1], 0, p.x_step[1], y + done * p.y_step[1], 0, p.y_step[1]);
     } else
         p.rows = size / p.row;
     p.rows_in_task = max_int(COPY_TASK / p.row, 1);
