@@ -300,7 +300,7 @@ int DRIVER(norm_batch_bwd)(int64_t rows, int64_t c, bool training, const real *d
         memset(s.partial, 0, sizeof(double) * 2 * (size_t)s.cut.period);
     norm_batch_gradients(s.table, training, rows, s.partial, s.partial + s.cut.period, w, mean, rstd, dw, db);
     norm_table_repeat(s.table, NORM_TABLE_ROWS);
-    s.cut.stream = dx != dy && norm_streams(&s.cut, dx);
+    s.cut.stream = dx != dy && dx != x && norm_streams(&s.cut, dx);
     if (dx)
         fnn_parallel_backwards(s.cut.tasks, norm_width(&s.cut, 3), norm_bwd_x_task, &s);
     fnn_free(workspace);

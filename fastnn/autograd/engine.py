@@ -239,7 +239,7 @@ class _Pass:
             grads = closure(tuple(slots), needs)
             slots.clear()
         elif getattr(closure, "reuses", False):
-            reuse = Reuse(sole_owner(slots, 0), edges, self.arrived_at)
+            reuse = Reuse(sole_owner(slots, 0), not self.retain_graph, edges, self.arrived_at)
             grads = closure(slots.pop(), needs, reuse)
         else:
             grads = closure(slots.pop(), needs)

@@ -51,8 +51,12 @@ def sole_owner(slots: Slots, i: int) -> bool:
     """
     if getrefcount(slots[i]) != 2:
         return False
-    array = slots[i]
-    if array is None or not array.flags.writeable:
+    return slots[i] is not None and _sole_memory(slots[i])  # type: ignore[arg-type]
+
+
+def _sole_memory(array: Array) -> bool:
+    """Whether no other array looks at the memory under `array`, and it may be written to."""
+    if not array.flags.writeable:
         return False
     owner = array.base
     del array
@@ -103,10 +107,11 @@ class Reuse:
         owned: whether nobody else sees the gradient that the closure was given, so that it may be overwritten.
     """
 
-    __slots__ = ("_edges", "_find", "owned")
+    __slots__ = ("_edges", "_find", "_last", "owned")
 
-    def __init__(self, owned: bool, edges: Sequence[Edge], find: Callable[[Edge], Array | None]) -> None:
+    def __init__(self, owned: bool, last: bool, edges: Sequence[Edge], find: Callable[[Edge], Array | None]) -> None:
         self.owned = owned
+        self._last = last
         self._edges = edges
         self._find = find
 
@@ -117,8 +122,33 @@ class Reuse:
         """
         return self._find(self._edges[j])
 
+    def spent(self, saved: Array) -> bool:
+        """Whether an array that the closure captured may be overwritten: it runs for the last time, and nobody else has it.
 
-NOTHING = Reuse(False, (None,), lambda edge: None)
+        To be asked of the captured variable itself.
+        """
+        return self._last and getrefcount(saved) == _CAPTURED and _sole_memory(saved)
+
+
+def _references_of_a_captured_array() -> int:
+    """What `getrefcount` says in `Reuse.spent` of an array that only a closure holds; this is the interpreter's."""
+
+    class Counting(Reuse):
+        __slots__ = ()
+
+        def spent(self, saved: Array) -> int:  # type: ignore[override]
+            return getrefcount(saved)
+
+    def closure() -> int:
+        return Counting(False, True, (), lambda edge: None).spent(array)
+
+    array = np.empty(1)  # being captured, this variable is the closure's cell
+    return closure()
+
+
+_CAPTURED = _references_of_a_captured_array()
+
+NOTHING = Reuse(False, False, (None,), lambda edge: None)
 """For closures that are called by others than the walk."""
 
 

@@ -125,7 +125,7 @@ def norm_batch_bwd(bint training, cnp.ndarray dy, cnp.ndarray x, cnp.ndarray y, 
                    bint relu, cnp.ndarray mean, cnp.ndarray rstd, cnp.ndarray dx, cnp.ndarray dz, cnp.ndarray dw,
                    cnp.ndarray db):
     """Gradients of a batch norm. With a residual and a ReLU, y is the output and dz takes the residual's gradient;
-    otherwise both are None. dz may be dy, and so may dx if there is no dz."""
+    otherwise both are None. dz may be dy, and so may dx if there is no dz; dx may be x."""
     cdef int dtype = real_dtype(x, "x"), status
     cdef int64_t c = cnp.PyArray_SIZE(mean), size = cnp.PyArray_SIZE(x), rows = norm_rows(x, c)
     if (y is None) != (dz is None) or (y is not None and not relu):

@@ -131,7 +131,9 @@ def _begin(
             grad = to_nhwc(dy)
             room = grad if reuse.owned else None  # for dx, or for dz where both are wanted
             dz = None if output is None else _C.empty(x.shape, x.dtype) if room is None else room
-            dx = None if not needs[0] else room if not summed and room is not None else _C.empty(x.shape, x.dtype)
+            dx = None if summed or not needs[0] else room
+            if needs[0] and dx is None:
+                dx = x if reuse.spent(x) else _C.empty(x.shape, x.dtype)
             dw, db = _like(w, needs[3]), _like(b, needs[4])
             _C.norm_batch_bwd(training, grad, x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
             grads = (None if dx is None else from_nhwc(dx), None, None, dw, db)
