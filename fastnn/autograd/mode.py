@@ -16,6 +16,7 @@ class _Mode(threading.local):
 
     recording = True
     bfloat16 = False
+    measuring = False  # whether the operation being called may find its output's moments; see pending.measuring
 
 
 MODE = _Mode()

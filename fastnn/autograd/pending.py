@@ -506,12 +506,17 @@ def _begin(
 def measuring(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Let the output of an operation know its channels' moments; stands above `@op`.
 
-    The operation leaves them, an array (2, channels) of means and variances, as `moments` of its closure. A `start` that
-    is `measured` gets them, if nobody had a chance to change the output in between.
+    If `MODE.measuring` says that a gradient is wanted, the operation leaves them, an array (2, channels) of means and
+    variances, as `moments` of its closure. A `start` that is `measured` gets them, if nobody had a chance to change the
+    output in between.
     """
 
     def call(*args: Any, **options: Any) -> Tensor:
-        output = plain(*args, **options)
+        MODE.measuring = MODE.recording and any([getattr(each, "requires_grad", False) for each in args[:2]])
+        try:
+            output = plain(*args, **options)
+        finally:
+            MODE.measuring = False
         if type(output) is Tensor and type(output._edge) is Node:
             moments = getattr(output._edge.backward, "moments", None)
             if moments is not None:

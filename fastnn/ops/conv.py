@@ -186,7 +186,7 @@ def _conv(
     y: Array = _C.empty((images.shape[0], *g.out, weight.shape[0]), x.dtype)
     b = None if bias is None else np.ascontiguousarray(bias)
     # A convolution without a bias is mostly followed by a batch norm, which wants to know this.
-    moments = np.empty((2, y.shape[-1])) if bias is None and batched and MODE.recording else None
+    moments = np.empty((2, y.shape[-1])) if bias is None and batched and MODE.measuring else None
     options = g.stride, g.before, g.dilation, groups, algorithm
     measured = _C.conv_fwd(images, filters, b, y, *options, moments=moments)
     shape, weight_shape, has_bias = last.shape, weight.shape, bias is not None

@@ -125,17 +125,18 @@ def _begin(
         _C.norm_batch_apply(x, added, scale, shift, relu, mean, rstd, y)
         summed = added is not None
         output = y if relu and summed else None  # the mask of the ReLU; without a residual x gives it
+        saved = x  # held apart, so that `reuse` sees whether `finish`, which may be asked again, is still there
 
         @reusing
         def backward(dy: Array, needs: Needs, reuse: Reuse = NOTHING) -> Grads:
             grad = to_nhwc(dy)
             room = grad if reuse.owned else None  # for dx, or for dz where both are wanted
-            dz = None if output is None else _C.empty(x.shape, x.dtype) if room is None else room
+            dz = None if output is None else _C.empty(saved.shape, saved.dtype) if room is None else room
             dx = None if summed or not needs[0] else room
             if needs[0] and dx is None:
-                dx = x if reuse.spent(x) else _C.empty(x.shape, x.dtype)
+                dx = saved if reuse.spent(saved) else _C.empty(saved.shape, saved.dtype)
             dw, db = _like(w, needs[3]), _like(b, needs[4])
-            _C.norm_batch_bwd(training, grad, x, output, w, b, relu, mean, rstd, dx, dz, dw, db)
+            _C.norm_batch_bwd(training, grad, saved, output, w, b, relu, mean, rstd, dx, dz, dw, db)
             grads = (None if dx is None else from_nhwc(dx), None, None, dw, db)
             return (*grads, dy if dz is None else from_nhwc(dz)) if summed else grads
 
