@@ -199,10 +199,10 @@ class _Pass:
             for gradient in self.deferred.pop((node.sequence, i), ()):
                 if slots[i] is None:
                     slots[i] = gradient.dense()
-                else:
-                    if not sole_owner(slots, i):
-                        slots[i] = np.copy(slots[i], order="K")  # type: ignore[arg-type]
-                    gradient.add_to(slots[i])  # type: ignore[arg-type]
+                    continue
+                if not sole_owner(slots, i):
+                    slots[i] = np.array(slots[i], order="K")
+                gradient.add_to(slots[i])  # type: ignore[arg-type]
 
     def run(self) -> None:
         """Visit every node that gradients reach, youngest first."""

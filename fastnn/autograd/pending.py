@@ -252,7 +252,7 @@ def _settle_pending(tensor: Tensor) -> None:
 
 def _forget(tensor: Tensor) -> None:
     if type(tensor) is Measured:
-        tensor.__class__ = Tensor
+        tensor.__class__ = Tensor  # type: ignore[assignment]
         tensor._pending = None
 
 
@@ -503,30 +503,38 @@ def _begin(
     return _pend(Wait(name, shape, dtype, finish, {}, (first,), *_inputs(tensors, wanted), wanted))
 
 
-def measuring(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def measuring(without: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Let the output of an operation know its channels' moments; stands above `@op`.
 
     If `MODE.measuring` says that a gradient is wanted, the operation leaves them, an array (2, channels) of means and
     variances, as `moments` of its closure. A `start` that is `measured` gets them, if nobody had a chance to change the
     output in between.
+
+    Args:
+        without: the number of an argument with which nothing is measured.
     """
 
-    def call(*args: Any, **options: Any) -> Tensor:
-        MODE.measuring = MODE.recording and any([getattr(each, "requires_grad", False) for each in args[:2]])
-        try:
-            output = plain(*args, **options)
-        finally:
-            MODE.measuring = False
-        if type(output) is Tensor and type(output._edge) is Node:
-            moments = getattr(output._edge.backward, "moments", None)
-            if moments is not None:
-                output.__class__ = Measured  # type: ignore[assignment]
-                output._pending = moments
-        return output
+    def decorate(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(*args: Any, **options: Any) -> Tensor:
+            if not MODE.recording or (len(args) > without and args[without] is not None):
+                return plain(*args, **options)
+            MODE.measuring = any(getattr(each, "requires_grad", False) for each in args[:2])
+            try:
+                output = plain(*args, **options)
+            finally:
+                MODE.measuring = False
+            if type(output) is Tensor and type(output._edge) is Node:
+                moments = getattr(output._edge.backward, "moments", None)
+                if moments is not None:
+                    output.__class__ = Measured
+                    output._pending = moments
+            return output
 
-    functools.update_wrapper(call, plain)
-    OPS[plain.__name__] = call
-    return call
+        functools.update_wrapper(call, plain)
+        OPS[plain.__name__] = call
+        return call
+
+    return decorate
 
 
 def waiting(start: Start, measured: bool = False) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:

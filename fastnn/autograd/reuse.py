@@ -123,7 +123,7 @@ class Reuse:
         return self._find(self._edges[j])
 
     def spent(self, saved: Array) -> bool:
-        """Whether an array that the closure captured may be overwritten: it runs for the last time, and nobody else has it.
+        """Whether an array that the closure captured may be overwritten: it runs for the last time, nobody else has it.
 
         To be asked of the captured variable itself.
         """

@@ -236,7 +236,7 @@ def conv1d(
     return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
-@measuring
+@measuring(without=2)  # the bias
 @op
 def conv2d(
     input: Array,

@@ -17,8 +17,8 @@ from .. import _C
 from ..autograd.dtype import Array, DType
 
 __all__ = [
-    "Order", "dense", "from_nhwc", "from_rows", "gapless", "in_nhwc", "in_order_of", "memory_axes", "memory_order", "rows",
-    "to_nhwc", "zeros_in_order",
+    "Order", "dense", "from_nhwc", "from_rows", "gapless", "in_nhwc", "in_order_of", "memory_axes", "memory_order",
+    "rows", "to_nhwc", "zeros_in_order",
 ]  # fmt: skip
 
 

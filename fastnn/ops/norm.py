@@ -86,10 +86,10 @@ def _begin(
 
     Returns:
         the second half, `finish(residual=None, activation=None, windows=None)`: the output, with the residual added,
-        after that the activation ("relu", or without a residual any `Entry`) applied or without a residual the maximum of windows of that taken in the
-        same pass, and its closure, which gives a gradient for each tensor of `batch_norm` and one for the residual, if
-        there is one. If it `waits`, weight and bias may change before. `moments` (2, C) are the input's mean and
-        variance where they are known.
+        after that the activation ("relu", or without a residual any `Entry`) applied or without a residual the maximum
+        of windows of the ReLU taken in the same pass, and its closure, which gives a gradient for each tensor of
+        `batch_norm` and one for the residual, if there is one. If it `waits`, weight and bias may change before.
+        `moments` (2, C) are the input's mean and variance where they are known.
     """
     _check(name, input, 2, (running_mean, running_var, weight, bias))
     shape = input.shape

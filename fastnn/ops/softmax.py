@@ -85,6 +85,6 @@ def softmin(input: Array, dim: int) -> Normalised:
 
     def negated(dy: Array, needs: Needs) -> Grads:
         (dx,) = backward(dy, needs)
-        return (np.negative(dx),)  # type: ignore[arg-type]
+        return (np.negative(dx),)
 
     return y, negated
