@@ -56,7 +56,7 @@ def test_moments_of_outputs(shape: tuple[int, ...], dtype: str) -> None:
             spread = exact.std(axis=0)
             assert (np.abs(found[0][0] - exact.mean(axis=0)) <= tolerance * (spread + 1e-6)).all()
             np.testing.assert_allclose(found[0][1], exact.var(axis=0), rtol=tolerance, atol=1e-12)
-            np.testing.assert_array_equal(*found)
+            np.testing.assert_array_equal(found[0], found[1])
     finally:
         cpu.set_level(level)
         fastnn.set_num_threads(threads)
