@@ -215,7 +215,7 @@ def op(function: Callable[..., Any]) -> Callable[..., Any]:
     none arrived, per output.
 
     The closure may return `dy` itself or a view of it, but must write neither into `dy` nor into an array
-    that it captured.
+    that it captured, unless it is marked by `reusing` and its `Reuse` allows that.
 
     Example:
         >>> @op

@@ -473,8 +473,13 @@ def _private(tensor: Tensor, alone: bool = False) -> bool:
 
 def _held(closure: Backward | None, array: Array) -> int:
     """How many references to an array a closure's cells are."""
-    cells = getattr(closure, "__closure__", None) or ()
-    return sum([cell.cell_contents is array for cell in cells])
+    held = 0
+    for cell in getattr(closure, "__closure__", None) or ():
+        try:
+            held += cell.cell_contents is array
+        except ValueError:  # a variable that is set later, or was deleted
+            continue
+    return held
 
 
 def _begin(

@@ -39,7 +39,7 @@ def _may_repeat(key: Any) -> bool:
     return any(isinstance(part, np.ndarray) and part.dtype != np.bool_ for part in parts)
 
 
-class _InPlace(Deferred):
+class _SliceGradient(Deferred):
     """A gradient that is zero but for what a basic index selects.
 
     Args:
@@ -89,7 +89,7 @@ def getitem(input: Array, key: Any) -> tuple[Array, Backward]:
 
     def backward(dy: Array, needs: Needs) -> Grads:
         if basic:
-            return (_InPlace(shape, axes, key, dy),)
+            return (_SliceGradient(shape, axes, key, dy),)
         dx = zeros_in_order(shape, dy.dtype, axes)
         if _may_repeat(key):
             add_at(dx, key, dy)
