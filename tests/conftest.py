@@ -16,3 +16,12 @@ def _clean_state() -> Iterator[None]:
     yield
     assert fastnn.is_grad_enabled()
     assert fastnn.get_default_dtype() == fastnn.float32
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Put the instruction-set level and the number of threads back after a test that changes them."""
+    level, threads = fastnn.cpu.level(), fastnn.get_num_threads()
+    yield
+    fastnn.cpu.set_level(level)
+    fastnn.set_num_threads(threads)

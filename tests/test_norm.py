@@ -94,7 +94,8 @@ def test_a_gradient_that_goes_past_the_caches(channels: int) -> None:
             fastnn.set_num_threads(count)
             x.grad = None
             batch_norm(x, None, None, weight, training=True).backward(fastnn.Tensor(dy))
-            found.append(x.grad.numpy())
+            gradient: Any = x.grad
+            found.append(gradient.numpy())
     finally:
         fastnn.set_num_threads(threads)
     assert found[0].nbytes > 12_000_000
@@ -107,6 +108,35 @@ def test_a_gradient_that_goes_past_the_caches(channels: int) -> None:
     dx = g - g.mean(axes, keepdims=True) - exact * (g * exact).mean(axes, keepdims=True)
     dx *= weight.numpy().astype(np.float64)[:, None, None] / deviation
     np.testing.assert_allclose(found[0], dx, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("level", fastnn.cpu.levels())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "softplus", "hardtanh"])
+def test_the_norm_of_an_activation_has_the_bits_of_two_kernels(name: str, dtype: str, level: str) -> None:
+    """Of activations whose backward pass reads the output, too; with dx in place of dy, and with no dx."""
+    fastnn.cpu.set_level(level)
+    rng, code = np.random.default_rng(0), _C.ACTIVATIONS[name]
+    parameters = {"softplus": (1.0, 20.0, 0.0), "hardtanh": (-0.5, 0.5, 0.0)}.get(name, (0.0, 0.0, 0.0))
+    for rows, c in ((9000, 3), (1200, 24), (40, 700)):
+        x, dy, w, b = (rng.standard_normal(s).astype(dtype) for s in ((rows, c), (rows, c), c, c))
+        mean, rstd = rng.standard_normal(c), rng.uniform(0.5, 2, c)
+        z, y, fused, dz, dx = (np.full_like(x, np.nan) for _ in range(5))
+        _C.norm_batch_apply(x, None, w, b, False, mean, rstd, z)
+        _C.activation_fwd(code, z, y, *parameters)
+        _C.norm_activation_fwd(code, parameters, x, w, b, mean, rstd, fused)
+        saved = y if name in _C.ACTIVATIONS_FROM_OUTPUT else z
+        _C.activation_bwd(code, dy, saved, dz, *parameters)
+        for training in (True, False):
+            sums = [np.full_like(w, np.nan) for _ in range(6)]
+            _C.norm_batch_bwd(training, dz, x, None, w, b, False, mean, rstd, dx, None, *sums[:2])
+            in_place = dy.copy()
+            given = training, code, parameters
+            _C.norm_activation_bwd(*given, in_place, x, w, b, mean, rstd, in_place, *sums[2:4])
+            _C.norm_activation_bwd(*given, dy, x, w, b, mean, rstd, None, *sums[4:])
+            found, expected = [fused, in_place, *sums[2:]], [y, dx, *sums[:2], *sums[:2]]
+            assert [each.tobytes() for each in found] == [each.tobytes() for each in expected]
 
 
 def test_an_empty_batch_gives_an_empty_result() -> None:

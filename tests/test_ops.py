@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ def _reference(case: OpCase, arrays: tuple[Any, ...], options: Any) -> list[Arra
     return [np.asarray(y) for y in (result if isinstance(result, tuple) else (result,))]
 
 
-def _tolerance(case: OpCase, dtype: str) -> dict[str, float]:
+def _tolerance(case: OpCase, dtype: str) -> dict[str, Any]:
     if dtype == "float32":
         return {"rtol": case.rtol, "atol": case.atol}
     return {"rtol": max(1e-11, case.rtol * 1e-7), "atol": max(1e-11, case.atol * 1e-7)}
@@ -109,15 +109,7 @@ def test_values_and_gradients(case: OpCase) -> None:
         _check(case, dtype)
 
 
-@pytest.fixture
-def _restored() -> Iterator[None]:
-    level, threads = fastnn.cpu.level(), fastnn.get_num_threads()
-    yield
-    fastnn.cpu.set_level(level)
-    fastnn.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("_restored")
+@pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize("level", OTHER_LEVELS)
 @_each(KERNELS)
 def test_on_every_level(case: OpCase, level: str) -> None:
@@ -126,7 +118,7 @@ def test_on_every_level(case: OpCase, level: str) -> None:
         _check(case, dtype)
 
 
-@pytest.mark.usefixtures("_restored")
+@pytest.mark.usefixtures("restored")
 @_each(KERNELS)
 def test_same_bits_for_any_number_of_threads(case: OpCase) -> None:
     arrays, options = (case.large or case.sample)(_seeded(case), np.dtype(case.dtypes[0]))

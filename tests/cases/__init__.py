@@ -87,3 +87,8 @@ def distinct(rng: np.random.Generator, *shape: int, dtype: npt.DTypeLike = "floa
     count = int(np.prod(shape))
     values = (rng.permutation(count) - count // 2 + 0.5) * 0.1 + 0.01
     return values.reshape(shape).astype(dtype)
+
+
+def channels_last(x: Array) -> Array:
+    """The same (N, C, *spatial) numbers as convolutions give them: the channels last in memory."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
