@@ -10,8 +10,9 @@ import pytest
 
 import fastnn
 import fastnn.nn.functional as F
+from fastnn import _C
 from fastnn.autograd import Array, Reuse, Tensor, engine, grad, observe
-from fastnn.ops.index import _InPlace
+from fastnn.ops.index import _SliceGradient
 from tests.cases import channels_last, normal, positive
 
 pytestmark = pytest.mark.usefixtures("restored")
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("restored")
 def counts(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How often a closure was given a gradient of its own, or one to add to, and how often a slice added itself."""
     seen = {"owned": 0, "arrived": 0, "in place": 0}
-    make, arrived, add_to = Reuse.__init__, Reuse.arrived, _InPlace.add_to
+    make, arrived, add_to = Reuse.__init__, Reuse.arrived, _SliceGradient.add_to
 
     def counted_make(self: Reuse, owned: bool, *rest: Any) -> None:
         seen["owned"] += owned
@@ -32,13 +33,13 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         seen["arrived"] += found is not None
         return found
 
-    def counted_add_to(self: _InPlace, total: Array) -> None:
+    def counted_add_to(self: _SliceGradient, total: Array) -> None:
         seen["in place"] += 1
         add_to(self, total)
 
     monkeypatch.setattr(Reuse, "__init__", counted_make)
     monkeypatch.setattr(Reuse, "arrived", counted_arrived)
-    monkeypatch.setattr(_InPlace, "add_to", counted_add_to)
+    monkeypatch.setattr(_SliceGradient, "add_to", counted_add_to)
     return seen
 
 
@@ -130,8 +131,10 @@ def test_gradients_above_the_caches_have_the_same_bits(monkeypatch: pytest.Monke
     assert_all_equal(*found)
 
 
-def test_a_network_that_is_watched_has_the_same_bits() -> None:
-    """An observer's closures are not marked; they get no memory to write to."""
+def test_a_network_that_is_watched_has_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An observer's closures are not marked and get no memory to write to; norms get no moments then."""
+    conv_fwd = _C.conv_fwd
+    monkeypatch.setattr(_C, "conv_fwd", lambda *args, moments=None: conv_fwd(*args))
     network, other = Network(3, 2, "float32"), Network(3, 2, "float32")
     network.loss().backward()
 

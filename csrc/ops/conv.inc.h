@@ -270,6 +270,11 @@ int DRIVER(conv_bwd_x)(const fnn_conv_shape *s, int algorithm, const real *dy, c
     int64_t size = s->n * conv_in_pixels(s) * s->c;
     if (size == 0)
         return FNN_OK;
+    if (s->k == 0) { /* no filters: nothing arrives */
+        if (!add)
+            memset(dx, 0, sizeof(real) * (size_t)size);
+        return FNN_OK;
+    }
     if (!add)
         return conv_data_gradient(s, algorithm, dy, w, dx);
     bool alone = conv_merge_count(s, algorithm) == 1 && !conv_in_bf16(s, algorithm);

@@ -28,7 +28,8 @@ def observe(observer: Observer, halves: Halves | None = None) -> Iterator[None]:
     nested; the inner one sees the outer one's functions.
 
     Operations that wait for what follows them (`autograd.pending`) compute by themselves, so that all are seen, unless
-    `halves` are given. Gradients of a batch norm that a pooling would have joined then differ in rounding.
+    `halves` are given. Gradients of a batch norm that a pooling would have joined then differ in rounding, and so do
+    statistics that a convolution would have left to the norm behind it.
 
     Args:
         observer: makes the functions.

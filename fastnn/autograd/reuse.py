@@ -55,8 +55,11 @@ def sole_owner(slots: Slots, i: int) -> bool:
 
 
 def _sole_memory(array: Array) -> bool:
-    """Whether no other array looks at the memory under `array`, and it may be written to."""
-    if not array.flags.writeable:
+    """Whether no other array looks at the memory of `array`, no two of its elements share any, and it may be written.
+
+    The strides come first: to ask an array that NumPy has broadcast whether it may be written to is a warning.
+    """
+    if 0 in array.strides or not array.flags.writeable:
         return False
     owner = array.base
     del array

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..autograd import observe
+from ..autograd import Deferred, observe
 from ..nn.module import Module
 from ..report import Report
 
@@ -187,6 +187,8 @@ def _floating(values: Sequence[Any]) -> list[Array]:
     for each in values:
         if isinstance(each, float) or (isinstance(each, np.ndarray) and each.dtype.kind == "f"):
             found.append(np.asarray(each))
+        elif isinstance(each, Deferred):
+            found.extend(_floating((each.dense(),)))
         elif isinstance(each, list | tuple):
             found.extend(_floating(each))
     return found

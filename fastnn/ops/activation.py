@@ -180,7 +180,7 @@ def gelu(input: Array, approximate: str = "none") -> Activated:
 
     Source: Hendrycks, Gimpel, arXiv:1606.08415.
     """
-    if approximate not in _GELUS:
+    if approximate not in list(_GELUS):
         raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
     return pointwise("gelu", _GELUS[approximate], input)
 
