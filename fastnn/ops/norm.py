@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -117,9 +117,9 @@ def _begin(
         windows: tuple[Sizes, Window] | None = None,
     ) -> tuple[Array, Backward]:
         if windows is not None:
-            return _pooled(windows, training, x, scale, shift, w, b, mean, rstd)
+            return _pooled(windows, _Batch(training, x, scale, shift, w, b, mean, rstd))
         if isinstance(activation, Entry):
-            return _activated(activation, training, x, scale, shift, w, b, mean, rstd)
+            return _activated(activation, _Batch(training, x, scale, shift, w, b, mean, rstd))
         relu, added = activation == "relu", None if residual is None else to_nhwc(residual)
         y: Array = _C.empty(x.shape, x.dtype)
         _C.norm_batch_apply(x, added, scale, shift, relu, mean, rstd, y)
@@ -145,18 +145,23 @@ def _begin(
     return finish
 
 
-def _activated(
-    activation: Entry,
-    training: bool,
-    x: Array,
-    scale: Array | None,
-    shift: Array | None,
-    w: Array | None,
-    b: Array | None,
-    mean: Array,
-    rstd: Array,
-) -> tuple[Array, Backward]:
+class _Batch(NamedTuple):
+    """A batch to be standardised: the input (N, *spatial, C), scale and shift of the output, the weight and bias
+    that they were in the call, and the statistics, which in training are those of the input."""
+
+    training: bool
+    x: Array
+    scale: Array | None
+    shift: Array | None
+    w: Array | None
+    b: Array | None
+    mean: Array
+    rstd: Array
+
+
+def _activated(activation: Entry, batch: _Batch) -> tuple[Array, Backward]:
     """An activation of a batch norm, whose output is not stored."""
+    training, x, scale, shift, w, b, mean, rstd = batch
     code, parameters = _C.ACTIVATIONS[activation.name], activation[1:]
     y: Array = _C.empty(x.shape, x.dtype)
     _C.norm_activation_fwd(code, parameters, x, scale, shift, mean, rstd, y)
@@ -170,18 +175,9 @@ def _activated(
     return from_nhwc(y), backward
 
 
-def _pooled(
-    windows: tuple[Sizes, Window],
-    training: bool,
-    x: Array,
-    scale: Array | None,
-    shift: Array | None,
-    w: Array | None,
-    b: Array | None,
-    mean: Array,
-    rstd: Array,
-) -> tuple[Array, Backward]:
+def _pooled(windows: tuple[Sizes, Window], batch: _Batch) -> tuple[Array, Backward]:
     """Maximum over windows side by side of the ReLU of a batch norm; neither of these is stored."""
+    training, x, scale, shift, w, b, mean, rstd = batch
     out, (kernel, *_) = windows
     y: Array = _C.empty((x.shape[0], *out, x.shape[-1]), x.dtype)
     _C.norm_pool_fwd(x, scale, shift, mean, rstd, y, kernel)
