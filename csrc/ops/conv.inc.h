@@ -124,7 +124,10 @@ static int conv_pointwise_fwd(const fnn_conv_shape *s, const real *x, const real
     if (gemm_in_blocks(&g) && moments_begin(&own.moments, ceil_div(g.m, GEMM_ROW_BLOCK), s->k) != FNN_OK)
         return FNN_NO_MEMORY;
     int status = gemm(&g);
-    moments_end(&own.moments);
+    if (status == FNN_OK)
+        moments_end(&own.moments);
+    else
+        fnn_free(own.moments.counts);
     return status;
 }
 

@@ -5,7 +5,7 @@
  * chunk sums into an s of its own. */
 
 #define WINO_CACHE_REALS 425000  /* of a task's part of s and its transformed tiles */
-#define WINO_LARGE_FILTERS 16384 /* more leave no room there for anything but few tiles */
+#define WINO_LARGE_FILTERS 16384 /* with more, blocks are longer: they meet s less often */
 #define WINO_C_REALS 147456      /* of its transformed input */
 #define WINO_TASKS 8             /* wanted: enough to share out */
 #define WINO_CHUNK_TILES 192     /* at least, so that clearing and adding an s is a small part */
