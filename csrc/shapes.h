@@ -47,14 +47,8 @@ typedef struct {
     int64_t n, y, x, count;
 } fnn_wino_tiles;
 
-/* Tiles that go through Winograd's transforms and products together: two full heights of the product tile. */
-#define FNN_WINO_TILES 24
-
-/* The same where a tile has one vector of channels: all that is transformed then stays in the first-level cache. */
-#define FNN_WINO_NEAR_TILES 16
-
-/* The same for the weight gradient, which reads and writes all its sums once for every block of tiles. */
-#define FNN_WINO_GRAD_TILES 48
+/* Tiles that go through Winograd's transforms and products together, at most. */
+#define FNN_WINO_TILES 32
 
 /* What becomes of a product: it is stored, added, or stored past the caches, for which rows of C are whole, aligned
  * vectors. */

@@ -63,6 +63,10 @@ def conv_bwd_x(
     dy: Reals, w: Reals, dx: Reals, stride: Sizes, pad: Sizes, dilation: Sizes, groups: int, algorithm: int = 0,
     add: bool = False,
 ) -> None: ...  # fmt: skip
+def conv_bwd(
+    dy: Reals, x: Reals, w: Reals, dx: Reals, dw: Reals, stride: Sizes, pad: Sizes, dilation: Sizes, groups: int,
+    algorithm: int = 0, add: bool = False,
+) -> None: ...  # fmt: skip
 def conv_bwd_w(
     dy: Reals, x: Reals, dw: Reals, stride: Sizes, pad: Sizes, dilation: Sizes, groups: int, algorithm: int = 0
 ) -> None: ...

@@ -13,7 +13,6 @@
 #define WINO_A2 (WINO_A * WINO_A)
 #define WINO_B2 (WINO_B * WINO_B)
 #define WINO_STEP (FNN_WINO_TILES + 1)
-#define WINO_GRAD_STEP (FNN_WINO_GRAD_TILES + 1)
 
 /* ---- one-dimensional transforms ---- */
 
@@ -201,12 +200,6 @@ ALWAYS_INLINE void wino_inputs(const bool stream, const int64_t step, const fnn_
 static void KERNEL(wino_input)(const fnn_wino_tiles *t, const real *stack, int64_t channels, real *v)
 {
     wino_inputs(false, WINO_STEP, t, stack, channels, v);
-}
-
-/* The same for the weight gradient, whose blocks of tiles are longer. */
-static void KERNEL(wino_input_grad)(const fnn_wino_tiles *t, const real *stack, int64_t channels, real *v)
-{
-    wino_inputs(false, WINO_GRAD_STEP, t, stack, channels, v);
 }
 
 /* The same with any step between the products' matrices, past the caches, where v is large. */
@@ -427,9 +420,9 @@ ALWAYS_INLINE void wino_grads(const int width, const bool stream, const int64_t 
 static void KERNEL(wino_grad)(const fnn_wino_tiles *t, const real *stack, int64_t cols, int64_t width, real *d)
 {
     if (width == VL)
-        wino_grads(VL, false, WINO_GRAD_STEP, t, stack, cols, d);
+        wino_grads(VL, false, WINO_STEP, t, stack, cols, d);
     else
-        wino_grads(GEMM_VECTORS * VL, false, WINO_GRAD_STEP, t, stack, cols, d);
+        wino_grads(GEMM_VECTORS * VL, false, WINO_STEP, t, stack, cols, d);
 }
 
 /* The same, `width` the product tile's, with any step between the products' matrices, past the caches. */
@@ -516,7 +509,7 @@ ALWAYS_INLINE void wino_fetch(fnn_ahead *ahead)
     }
 }
 
-#define WINO_TALL (GEMM_SUMS < 16 ? 8 : 16) /* tiles in a product one vector wide; divides FNN_WINO_NEAR_TILES */
+#define WINO_TALL (GEMM_SUMS < 16 ? 8 : 16) /* tiles in a product one vector wide; divides the blocks of such tiles */
 
 /* m[xi][t][0..width) = sum_c v[c][xi][t] u[xi][c][0..width) for t < tiles; with one block and one vector, m may be v.
  * Two spans of memory are fetched meanwhile.
@@ -561,9 +554,9 @@ static void KERNEL(wino_products_grad)(int64_t blocks, int64_t tiles, const real
 {
     /* Heights that divide a block and fit the registers. */
     enum { LIMIT = GEMM_ROWS < 8 ? 4 : 8, WIDE = VL < LIMIT ? VL : LIMIT, NARROW = VL < GEMM_SUMS ? VL : GEMM_SUMS };
-    for (int64_t xi = 0; xi < 36; xi++, d += WINO_GRAD_STEP * width, s += s_xi)
+    for (int64_t xi = 0; xi < 36; xi++, d += WINO_STEP * width, s += s_xi)
         for (int64_t block = 0; block < blocks; block++) {
-            const real *vb = v + (block * 36 + xi) * WINO_GRAD_STEP * VL;
+            const real *vb = v + (block * 36 + xi) * WINO_STEP * VL;
             real *sb = s + block * VL * s_step;
             if (width == VL)
                 for (int c = 0; c < VL; c += NARROW) {

@@ -48,7 +48,7 @@ static conv_phase conv_phase_of(const fnn_conv_shape *s, int axis, int64_t phase
 #include "conv_im2col.inc.h"
 #include "conv_planar.inc.h"
 #include "conv_winograd.inc.h"
-#include "conv_winograd_weight.inc.h"
+#include "conv_winograd_backward.inc.h"
 
 static bool conv_is_plane(const fnn_conv_shape *s)
 {
@@ -320,4 +320,17 @@ int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, c
     default:
         return conv_im2col_bwd_w(s, dy, x, dw);
     }
+}
+
+/* Both gradients: one after the other, or together where a transform serves both. */
+int DRIVER(conv_bwd)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *x, const real *w, real *dx,
+                     bool add, real *dw)
+{
+    bool alone = conv_merge_count(s, algorithm) == 1 && !conv_in_bf16(s, algorithm);
+    bool some = s->n * conv_out_pixels(s) * s->k * s->c > 0;
+    if (some && alone && conv_select(s, algorithm, s->c) == CONV_WINOGRAD &&
+        conv_select(s, algorithm, s->k) == CONV_WINOGRAD && conv_winograd_joint(s))
+        return conv_winograd_bwd(s, dy, x, w, dx, add, dw);
+    int status = DRIVER(conv_bwd_x)(s, algorithm, dy, w, dx, add);
+    return status == FNN_OK ? DRIVER(conv_bwd_w)(s, algorithm, dy, x, dw) : status;
 }

@@ -1,10 +1,12 @@
 /* conv_winograd.inc.h - 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3): 36 products for 16 outputs instead of
  * 144. docs/kernels/winograd.md derives it; kernels/winograd.inc.h holds the transforms.
  *
- * Tiles of 4x4 outputs are numbered through all images; a task takes a block of WINO_TILES of them through input
- * transform, products and output transform while everything lies in the second-level cache. */
+ * Tiles of 4x4 outputs are numbered through all images; a task takes a block of them through input transform, products
+ * and output transform while everything lies in the second-level cache. */
 
 #define WINO_STEP (FNN_WINO_TILES + 1)
+#define WINO_BLOCK 24      /* tiles: two full heights of the product tile */
+#define WINO_NEAR_BLOCK 16 /* where a tile has one vector of channels: it all stays in the first-level cache */
 #define WINO_FEW_TASKS 4 /* at least as many, where a small batch allows it: blocks of fewer tiles, */
 #define WINO_FEW_TILES 8 /* but not of fewer than so many; then panels are shared out as well */
 
@@ -36,7 +38,7 @@ static void wino_cut(wino_plan *p)
     p->v_reals = p->blocks * 36 * WINO_STEP * K->lanes;
     p->scratch_reals = p->v_reals + 36 * WINO_STEP * p->width;
     int64_t even = round_up(ceil_div(p->tiles, WINO_FEW_TASKS), 4);
-    p->run = min_int(max_int(even, WINO_FEW_TILES), p->near ? FNN_WINO_NEAR_TILES : FNN_WINO_TILES);
+    p->run = min_int(max_int(even, WINO_FEW_TILES), p->near ? WINO_NEAR_BLOCK : WINO_BLOCK);
     p->runs = ceil_div(p->tiles, p->run);
     p->groups = min_int(ceil_div(WINO_FEW_TASKS, max_int(p->runs, 1)), p->panels);
     p->group = ceil_div(p->panels, p->groups);
@@ -252,8 +254,8 @@ static int conv_winograd_fwd(const fnn_conv_shape *s, const real *x, const real 
     return wino_run(&p);
 }
 
-/* The data gradient is the correlation of dy with the mirrored filters, c and k exchanged; with `add`, added to dx. */
-static int conv_winograd_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx, bool add)
+/* The data gradient is the correlation of dy with the mirrored filters, c and k exchanged. */
+static wino_plan wino_data_plan(const fnn_conv_shape *s, const real *dy, real *dx, bool add)
 {
     wino_plan p = {.n = s->n, .ih = s->out[1], .iw = s->out[2], .oh = s->in[1], .ow = s->in[2], .slices = s->groups};
     p.c = s->k / s->groups;
@@ -264,6 +266,13 @@ static int conv_winograd_bwd_x(const fnn_conv_shape *s, const real *dy, const re
     p.out = dx;
     p.e.residual = add ? dx : NULL;
     wino_cut(&p);
+    return p;
+}
+
+/* With `add`, added to dx. */
+static int conv_winograd_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx, bool add)
+{
+    wino_plan p = wino_data_plan(s, dy, dx, add);
     real *u = fnn_alloc(sizeof(real) * (size_t)(p.slices * wino_filter_reals(&p)));
     if (!u)
         return FNN_NO_MEMORY;

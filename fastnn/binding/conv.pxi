@@ -22,6 +22,8 @@ cdef extern from "fnn.h" nogil:
                      const void *prepared, const fnn_epilogue *e, void *y, double *moments, c_bool *measured)
     int fnn_conv_bwd_x(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *w, void *dx,
                        bint add)
+    int fnn_conv_bwd(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *x, const void *w,
+                     void *dx, bint add, void *dw)
     int fnn_conv_bwd_w(int dtype, const fnn_conv_shape *s, int algorithm, const void *dy, const void *x, void *dw)
 
 CONV_ALGORITHMS = {"auto": FNN_CONV_AUTO, "im2col": FNN_CONV_IM2COL, "direct": FNN_CONV_DIRECT,
@@ -142,4 +144,20 @@ def conv_bwd_w(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray dw, tuple stride, tupl
     cdef void *wp = target(dw, dtype, "dw")
     with nogil:
         status = fnn_conv_bwd_w(dtype, &s, algorithm, gp, xp, wp)
+    done(status)
+
+
+def conv_bwd(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray w, cnp.ndarray dx, cnp.ndarray dw, tuple stride, tuple pad,
+             tuple dilation, int64_t groups, int algorithm=FNN_CONV_AUTO, bint add=False):
+    """Both gradients, as conv_bwd_x and conv_bwd_w give them; together, where that is quicker, dw is rounded otherwise."""
+    cdef fnn_conv_shape s
+    cdef int dtype = real_dtype(dy, "dy"), status
+    conv_shape(&s, x, w, dy, stride, pad, dilation, groups)
+    cdef const void *gp = source(dy, dtype, "dy")
+    cdef const void *xp = source(x, dtype, "x")
+    cdef const void *wp = source(w, dtype, "w")
+    cdef void *to = target(dx, dtype, "dx", cnp.PyArray_SIZE(x))
+    cdef void *filters = target(dw, dtype, "dw", cnp.PyArray_SIZE(w))
+    with nogil:
+        status = fnn_conv_bwd(dtype, &s, algorithm, gp, xp, wp, to, add, filters)
     done(status)

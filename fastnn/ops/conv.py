@@ -200,13 +200,17 @@ def _conv(
         if needs[0]:
             total = in_nhwc(reuse.arrived(0)) if batched else None
             dx5 = _C.empty(images_shape, grad.dtype) if total is None else total.reshape(images_shape)
-            _C.conv_bwd_x(grad, filters, dx5, *options, total is not None)
             dx = from_nhwc(dx5.reshape(shape)) if total is None else ADDED
             dx = dx if batched else dx[0]
         if needs[1]:
-            dw = _C.empty(g.weight_shape, grad.dtype)
-            _C.conv_bwd_w(grad, images, dw, *options)
-            dw = dw.reshape(weight_shape)
+            dw5 = _C.empty(g.weight_shape, grad.dtype)
+            dw = dw5.reshape(weight_shape)
+        if needs[0] and needs[1]:
+            _C.conv_bwd(grad, images, filters, dx5, dw5, *options, total is not None)
+        elif needs[0]:
+            _C.conv_bwd_x(grad, filters, dx5, *options, total is not None)
+        elif needs[1]:
+            _C.conv_bwd_w(grad, images, dw5, *options)
         if has_bias and needs[2]:
             db = bias_gradient(grad)
         return dx, dw, db
