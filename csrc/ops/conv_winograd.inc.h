@@ -7,8 +7,8 @@
 #define WINO_STEP (FNN_WINO_TILES + 1)
 #define WINO_BLOCK 24      /* tiles: two full heights of the product tile */
 #define WINO_NEAR_BLOCK 16 /* where a tile has one vector of channels: it all stays in the first-level cache */
-#define WINO_FEW_TASKS 4 /* at least as many, where a small batch allows it: blocks of fewer tiles, */
-#define WINO_FEW_TILES 8 /* but not of fewer than so many; then panels are shared out as well */
+#define WINO_FEW_TASKS 4   /* at least as many, where a small batch allows it: blocks of fewer tiles, */
+#define WINO_FEW_TILES 8   /* but not of fewer than so many; then panels are shared out as well */
 
 /* A 3x3 correlation of `in` (n, ih, iw, slices * c) giving `out` (n, oh, ow, slices * k), slice by slice. */
 typedef struct {
