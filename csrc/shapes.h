@@ -55,12 +55,13 @@ typedef struct {
 enum { FNN_STORE, FNN_ADD, FNN_STREAM };
 
 /* The steps, in elements, of a matrix-product tile whose inner dimension is `runs` runs of k: run q of A starts at
- * a + q / taps * a_run + q % taps * a_tap, of B at b + q * b_run. A plain product has one run; a convolution has one
- * for each filter row or, where a row's taps do not touch each other, for each of the row's `taps`. */
+ * a + q / taps * a_run + q % taps * a_tap, of B at b + q * b_run + q / taps * b_skip. A plain product has one run; a
+ * convolution has one for each filter row or, where a row's taps do not touch each other, for each of the row's `taps`;
+ * taps that are left out are skipped. */
 typedef struct {
     int64_t k, runs;
     int64_t a_step, a_run, b_step, b_run, c_step;
-    int64_t taps, a_tap; /* taps 0 stands for 1 */
+    int64_t taps, a_tap, b_skip; /* taps 0 stands for 1 */
 } fnn_tile;
 
 /* The steps, in elements, of a depthwise convolution over outputs that all see the same rows x cols taps: from tap to

@@ -38,6 +38,7 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
         if (++tap >= t->taps) {
             tap = 0;
             a += t->a_run;
+            b += t->b_skip;
         }
         const real *row[(GEMM_SUMS + GEMM_SHARE - 1) / GEMM_SHARE];
 #pragma GCC unroll 8

@@ -2,9 +2,11 @@
  *
  * In a channels-last row, the s pixels under a filter row are s * c contiguous numbers, and the next output pixel's
  * start `stride * c` further. So a tile of output pixels is a matrix product whose inner dimension is one run of
- * s * c for each filter row: the tile kernels of gemm.inc.h compute it from the image itself. Only rows that need
- * zeros at their ends are copied; filter rows that fall outside the image are left out. With dilation, or when a group
- * of channels is only a part of every pixel, the pixels under a filter row are runs of their own.
+ * s * c for each filter row: the tile kernels of gemm.inc.h compute it from the image itself. Filter rows that fall
+ * outside the image are left out; so are, at the ends of a row, taps: those that all pixels of a tile see are summed
+ * first, the others added for the pixels that see them. Rows of few channels, whose taps would be short, are copied
+ * with zeros at their ends instead. With dilation, or when a group of channels is only a part of every pixel, the
+ * pixels under a filter row are runs of their own.
  *
  * The data gradient of a convolution with stride (sy, sx) is sy * sx such convolutions of dy, one for each phase of
  * the input pixel, with the taps of that phase mirrored and c and k exchanged.
@@ -21,17 +23,41 @@ typedef struct {
     int64_t out_image, out_row, out_pixel; /* steps of out */
     /* derived; panels of one group */
     int64_t pixel, row, row_pixels, span, width, panels, band,
-        bands;   /* span: rows from the filter's first to its last */
-    bool copies; /* rows are copied into a zero-padded band */
+        bands;          /* span: rows from the filter's first to its last */
+    bool copies;        /* rows are copied into a zero-padded band */
+    int64_t first, end; /* pixels of a row that find all taps inside the image, or a copy */
     real *scratch;
     int64_t scratch_reals;
 } direct_plan;
 
-#define DIRECT_BAND_REALS 65536 /* of a padded band of input rows: stays in the second-level cache */
-#define DIRECT_FEW_TASKS 4      /* at least as many, where a small batch has rows enough */
-#define DIRECT_FEW_ROWS 4       /* of output in a band, at least */
+#define DIRECT_SPLIT_CHANNELS 16 /* from which taps are left out instead of multiplied by zeros */
+#define DIRECT_BAND_REALS 65536  /* of a padded band of input rows: stays in the second-level cache */
+#define DIRECT_FEW_TASKS 4       /* at least as many, where a small batch has rows enough */
+#define DIRECT_FEW_ROWS 4        /* of output in a band, at least */
 
 static int64_t direct_span(int64_t taps, int64_t dilation) { return taps ? (taps - 1) * dilation + 1 : 0; }
+
+/* The output pixels of a row that find tap column q inside the image: [first, end). */
+static int64_t direct_first(const direct_plan *d, int64_t q)
+{
+    return ceil_div(max_int(d->pad_x - q * d->dilation_x, 0), d->stride_x);
+}
+
+static int64_t direct_end(const direct_plan *d, int64_t q)
+{
+    int64_t last = d->iw - 1 + d->pad_x - q * d->dilation_x;
+    return last < 0 ? 0 : min_int(last / d->stride_x + 1, d->ow);
+}
+
+/* Whether rows are copied: not if all taps lie inside for all pixels of a row, nor if one of many channels does, on
+ * which to add the others. */
+static bool direct_copies(const direct_plan *d)
+{
+    bool whole = d->s == 0 || (direct_first(d, 0) == 0 && direct_end(d, d->s - 1) == d->ow);
+    for (int64_t q = 0; q < d->s && d->ic >= DIRECT_SPLIT_CHANNELS; q++)
+        whole = whole || (direct_first(d, q) == 0 && direct_end(d, q) == d->ow);
+    return !whole;
+}
 
 static void direct_cut(direct_plan *d)
 {
@@ -40,7 +66,9 @@ static void direct_cut(direct_plan *d)
     d->pixel = d->groups * d->ic;
     d->span = direct_span(d->r, d->dilation_y);
     d->row_pixels = (d->ow - 1) * d->stride_x + direct_span(d->s, d->dilation_x);
-    d->copies = d->pad_x != 0 || d->row_pixels > d->iw;
+    d->copies = direct_copies(d);
+    d->first = d->copies || d->s == 0 ? 0 : direct_first(d, 0);
+    d->end = d->copies || d->s == 0 ? d->ow : direct_end(d, d->s - 1);
     d->row = (d->copies ? d->row_pixels : d->iw) * d->pixel;
     int64_t rows = max_int(DIRECT_BAND_REALS / max_int(d->row, 1) - d->span, 0) / d->stride_y + 1;
     if (d->n < DIRECT_FEW_TASKS)
@@ -68,14 +96,63 @@ static void direct_copy_rows(const real *image, int64_t ih, int64_t iw, int64_t 
 
 static int64_t direct_tile_rows(int64_t width) { return width == K->lanes ? K->gemm_tall_rows : K->gemm_tile_rows; }
 
-/* One output row: tiles of nearly equal numbers of pixels. */
-static void direct_row(const direct_plan *d, const fnn_tile *tile, const real *a, const real *b, const real *bias,
-                       real *out, int cols)
+/* Whether the taps of a filter row are one run. */
+static bool direct_touching(const direct_plan *d) { return d->groups == 1 && (d->dilation_x == 1 || d->s <= 1); }
+
+/* The steps of a tile of tap columns [q0, q1) of `rows` filter rows. */
+static fnn_tile direct_tile(const direct_plan *d, int64_t rows, int64_t q0, int64_t q1)
+{
+    int64_t count = q1 - q0, tap = d->ic * d->width;
+    bool touching = direct_touching(d);
+    fnn_tile tile = {.taps = touching ? 1 : count, .k = touching ? count * d->ic : d->ic};
+    tile.runs = rows * tile.taps;
+    tile.a_step = d->stride_x * d->pixel;
+    tile.a_run = d->dilation_y * d->row;
+    tile.a_tap = d->dilation_x * d->pixel;
+    tile.b_step = d->width;
+    tile.b_run = touching ? count * tap : tap;
+    tile.b_skip = (d->s - count) * tap;
+    tile.c_step = d->out_pixel;
+    return tile;
+}
+
+/* Pixels [begin, end) of an output row, some of which do not find all taps inside the image: those taps that all of
+ * them find, then the others. */
+static void direct_edge(const direct_plan *d, int64_t rows, int64_t begin, int64_t end, const real *a, const real *b,
+                        const real *bias, real *out, int cols)
+{
+    int64_t q0 = 0, q1 = d->s, tap_a = d->dilation_x * d->pixel, tap_b = d->ic * d->width;
+    while (q0 < q1 && direct_first(d, q0) > begin)
+        q0++;
+    while (q0 < q1 && direct_end(d, q1 - 1) < end)
+        q1--;
+    fnn_tile tile = direct_tile(d, rows, q0, q1);
+    K->gemm_rows(&tile, a + begin * tile.a_step + q0 * tap_a, b + q0 * tap_b, bias, out + begin * d->out_pixel,
+                 (int)(end - begin), cols, FNN_STORE);
+    for (int64_t q = 0; q < d->s; q++) {
+        int64_t first = max_int(begin, direct_first(d, q)), last = min_int(end, direct_end(d, q));
+        if ((q >= q0 && q < q1) || first >= last)
+            continue;
+        tile = direct_tile(d, rows, q, q + 1);
+        K->gemm_rows(&tile, a + first * tile.a_step + q * tap_a, b + q * tap_b, NULL, out + first * d->out_pixel,
+                     (int)(last - first), cols, FNN_ADD);
+    }
+}
+
+/* One output row from `rows` filter rows: tiles of nearly equal numbers of pixels. `a` is where the first pixel finds
+ * its first tap, in the padding maybe. */
+static void direct_row(const direct_plan *d, int64_t rows, const real *a, const real *b, const real *bias, real *out,
+                       int cols)
 {
     int64_t tiles = ceil_div(d->ow, direct_tile_rows(d->width));
+    const fnn_tile tile = direct_tile(d, rows, 0, d->s);
     for (int64_t i = 0; i < tiles; i++) {
-        int64_t ox = d->ow * i / tiles, pixels = d->ow * (i + 1) / tiles - ox;
-        K->gemm_rows(tile, a + ox * tile->a_step, b, bias, out + ox * d->out_pixel, (int)pixels, cols, 0);
+        int64_t begin = d->ow * i / tiles, end = d->ow * (i + 1) / tiles;
+        if (begin >= d->first && end <= d->end)
+            K->gemm_rows(&tile, a + begin * tile.a_step, b, bias, out + begin * d->out_pixel, (int)(end - begin), cols,
+                         FNN_STORE);
+        else
+            direct_edge(d, rows, begin, end, a, b, bias, out, cols);
     }
 }
 
@@ -97,34 +174,19 @@ static void direct_filter_rows(const direct_plan *d, int64_t iy, int64_t *r0, in
     *r1 = iy < d->ih ? max_int(min_int(ceil_div(d->ih - iy, d->dilation_y), d->r), *r0) : *r0;
 }
 
-/* The steps of a tile; `taps` is at least 1. */
-static fnn_tile direct_tile(const direct_plan *d)
-{
-    bool touching = d->groups == 1 && (d->dilation_x == 1 || d->s <= 1);
-    fnn_tile tile = {.taps = touching ? 1 : d->s, .k = touching ? d->s * d->ic : d->ic};
-    tile.a_step = d->stride_x * d->pixel;
-    tile.a_run = d->dilation_y * d->row;
-    tile.a_tap = d->dilation_x * d->pixel;
-    tile.b_step = d->width;
-    tile.b_run = tile.k * d->width;
-    tile.c_step = d->out_pixel;
-    return tile;
-}
-
 static void direct_task(void *context, int64_t index, int thread)
 {
     const direct_plan *d = context;
     int64_t n = index / d->bands, y0 = index % d->bands * d->band, y1 = min_int(y0 + d->band, d->oh);
     const real *image = d->in + n * d->ih * d->iw * d->pixel;
     int64_t first = y0 * d->stride_y - d->pad_y; /* the image row at `rows` */
-    const real *rows = image + first * d->row;
+    const real *rows = image + first * d->row - d->pad_x * d->pixel;
     if (d->copies) {
         real *scratch = d->scratch + thread * d->scratch_reals;
         direct_copy_rows(image, d->ih, d->iw, d->pixel, d->pad_x, d->row_pixels, first,
                          (y1 - y0 - 1) * d->stride_y + d->span, scratch);
         rows = scratch;
     }
-    fnn_tile tile = direct_tile(d);
     int64_t filter_row = d->s * d->ic * d->width;
     for (int64_t panel = 0; panel < d->groups * d->panels; panel++) {
         int64_t group = panel / d->panels, column = panel % d->panels * d->width, k = group * d->oc + column;
@@ -135,10 +197,9 @@ static void direct_task(void *context, int64_t index, int thread)
                 direct_fetch_next(d, image, y0, y1, oy);
             int64_t iy = oy * d->stride_y - d->pad_y, r0, r1;
             direct_filter_rows(d, iy, &r0, &r1);
-            tile.runs = (r1 - r0) * tile.taps;
             int64_t at = n * d->out_image + oy * d->out_row + k;
-            direct_row(d, &tile, rows + (iy + r0 * d->dilation_y - first) * d->row + group * d->ic, b + r0 * filter_row,
-                       bias, d->out + at, cols);
+            direct_row(d, r1 - r0, rows + (iy + r0 * d->dilation_y - first) * d->row + group * d->ic,
+                       b + r0 * filter_row, bias, d->out + at, cols);
             epilogue_finish(&d->e, at, d->ow, cols, d->out_pixel, d->out);
             moments_of_rows(&d->e.moments, index, k, d->ow, cols, d->out_pixel, d->out + at, oy == y0);
         }

@@ -105,6 +105,15 @@ CASES = [
     *_each("conv2d-dilation-stride", (2, 3, 9, 10), (4, 3, 3, 2), "auto", dilation=(1, 3), stride=(2, 2), padding=1),
     *_each("conv2d-dilation-common", (2, 4, 15, 13), (6, 4, 3, 4), "auto", dilation=(4, 2), stride=(2, 4), padding=3),
     *_each("conv2d-dilation-stride-3", (2, 3, 14, 11), (5, 3, 4, 3), "auto", dilation=(2, 3), stride=(3, 2), padding=2),
+    # direct, channels enough that taps in the padding are left out: more or fewer of them, at one end or both, none that
+    # all pixels of a row see
+    *_each("conv2d-edges-5x5", (2, 17, 6, 15), (18, 17, 5, 5), "auto", "im2col", padding=2, bias=True),
+    *_each("conv2d-edges-stride", (2, 20, 7, 30), (34, 20, 3, 4), "auto", "im2col", stride=2, padding=(1, 2)),
+    *_each("conv2d-edges-narrow", (2, 16, 5, 3), (16, 16, 5, 7), "auto", padding=(2, 3), bias=True),
+    *_each("conv2d-edges-groups", (2, 34, 6, 18), (40, 17, 3, 5), "auto", "im2col", groups=2, padding=2, bias=True),
+    *_each("conv2d-edges-dilation", (2, 16, 7, 33), (5, 16, 3, 5), "auto", dilation=(2, 3), padding=(2, 5)),
+    *_each("conv2d-edges-all", (2, 16, 4, 6), (20, 16, 1, 2), "auto", dilation=3, padding=2),
+    *_each("conv2d-edges-outside", (1, 16, 2, 2), (20, 16, 3, 3), "direct", padding=4, bias=True),
     # other dimensions
     *_each("conv1d", (2, 5, 17), (7, 5, 3), "auto", "im2col", padding=1, bias=True),
     *_each("conv1d-stride", (2, 2, 16), (3, 2, 4), "auto", stride=3, dilation=2, padding=2),
