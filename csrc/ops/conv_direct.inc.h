@@ -37,25 +37,32 @@ typedef struct {
 
 static int64_t direct_span(int64_t taps, int64_t dilation) { return taps ? (taps - 1) * dilation + 1 : 0; }
 
-/* The output pixels of a row that find tap column q inside the image: [first, end). */
-static int64_t direct_first(const direct_plan *d, int64_t q)
+/* Outputs o of an axis that find a tap inside the input, 0 <= o * stride + offset < in: [first, end). */
+static int64_t direct_first(int64_t offset, int64_t stride) { return ceil_div(max_int(-offset, 0), stride); }
+
+static int64_t direct_end(int64_t offset, int64_t stride, int64_t in, int64_t out)
 {
-    return ceil_div(max_int(d->pad_x - q * d->dilation_x, 0), d->stride_x);
+    return offset >= in ? 0 : min_int((in - 1 - offset) / stride + 1, out);
 }
 
-static int64_t direct_end(const direct_plan *d, int64_t q)
+/* The pixels of an output row that find tap column q. */
+static int64_t direct_first_pixel(const direct_plan *d, int64_t q)
 {
-    int64_t last = d->iw - 1 + d->pad_x - q * d->dilation_x;
-    return last < 0 ? 0 : min_int(last / d->stride_x + 1, d->ow);
+    return direct_first(q * d->dilation_x - d->pad_x, d->stride_x);
+}
+
+static int64_t direct_end_pixel(const direct_plan *d, int64_t q)
+{
+    return direct_end(q * d->dilation_x - d->pad_x, d->stride_x, d->iw, d->ow);
 }
 
 /* Whether rows are copied: not if all taps lie inside for all pixels of a row, nor if one of many channels does, on
  * which to add the others. */
 static bool direct_copies(const direct_plan *d)
 {
-    bool whole = d->s == 0 || (direct_first(d, 0) == 0 && direct_end(d, d->s - 1) == d->ow);
+    bool whole = d->s == 0 || (direct_first_pixel(d, 0) == 0 && direct_end_pixel(d, d->s - 1) == d->ow);
     for (int64_t q = 0; q < d->s && d->ic >= DIRECT_SPLIT_CHANNELS; q++)
-        whole = whole || (direct_first(d, q) == 0 && direct_end(d, q) == d->ow);
+        whole = whole || (direct_first_pixel(d, q) == 0 && direct_end_pixel(d, q) == d->ow);
     return !whole;
 }
 
@@ -67,8 +74,8 @@ static void direct_cut(direct_plan *d)
     d->span = direct_span(d->r, d->dilation_y);
     d->row_pixels = (d->ow - 1) * d->stride_x + direct_span(d->s, d->dilation_x);
     d->copies = direct_copies(d);
-    d->first = d->copies || d->s == 0 ? 0 : direct_first(d, 0);
-    d->end = d->copies || d->s == 0 ? d->ow : direct_end(d, d->s - 1);
+    d->first = d->copies || d->s == 0 ? 0 : direct_first_pixel(d, 0);
+    d->end = d->copies || d->s == 0 ? d->ow : direct_end_pixel(d, d->s - 1);
     d->row = (d->copies ? d->row_pixels : d->iw) * d->pixel;
     int64_t rows = max_int(DIRECT_BAND_REALS / max_int(d->row, 1) - d->span, 0) / d->stride_y + 1;
     if (d->n < DIRECT_FEW_TASKS)
@@ -122,15 +129,15 @@ static void direct_edge(const direct_plan *d, int64_t rows, int64_t begin, int64
                         const real *bias, real *out, int cols)
 {
     int64_t q0 = 0, q1 = d->s, tap_a = d->dilation_x * d->pixel, tap_b = d->ic * d->width;
-    while (q0 < q1 && direct_first(d, q0) > begin)
+    while (q0 < q1 && direct_first_pixel(d, q0) > begin)
         q0++;
-    while (q0 < q1 && direct_end(d, q1 - 1) < end)
+    while (q0 < q1 && direct_end_pixel(d, q1 - 1) < end)
         q1--;
     fnn_tile tile = direct_tile(d, rows, q0, q1);
     K->gemm_rows(&tile, a + begin * tile.a_step + q0 * tap_a, b + q0 * tap_b, bias, out + begin * d->out_pixel,
                  (int)(end - begin), cols, FNN_STORE);
     for (int64_t q = 0; q < d->s; q++) {
-        int64_t first = max_int(begin, direct_first(d, q)), last = min_int(end, direct_end(d, q));
+        int64_t first = max_int(begin, direct_first_pixel(d, q)), last = min_int(end, direct_end_pixel(d, q));
         if ((q >= q0 && q < q1) || first >= last)
             continue;
         tile = direct_tile(d, rows, q, q + 1);

@@ -2,8 +2,9 @@
  *
  * dw[r][s][c][k] = sum over images and output pixels of x[n, oy * stride + r - pad, ox * stride + s - pad, c] * dy.
  * The rows of a tile are positions of the contiguous run (s, c), or with dilation or groups of the c of one tap; its
- * columns are k, its inner dimension the pixels of a band of output rows. Images are cut into chunks; each chunk sums
- * into a partial dw of its own. */
+ * columns are k, its inner dimension the pixels of a band of output rows: in the direction of rows those that find the
+ * tap inside the image, unless few channels make it quicker to copy rows with zeros at their ends. Images are cut into
+ * chunks; each chunk sums into a partial dw of its own. */
 
 typedef struct {
     const fnn_conv_shape *s;
@@ -11,6 +12,7 @@ typedef struct {
     int64_t c, k;                       /* channels of one group */
     int64_t chunks, chunk, parts, part; /* chunk: images; part: panels of k that a task computes */
     int64_t row, row_pixels, span, width, panels, band, dy_step; /* panels of one group */
+    bool touching;                                               /* the taps of a filter row are one run */
     bool copies, copies_dy;
     real *partial, *scratch;
     int64_t partial_reals, scratch_reals, x_reals;
@@ -30,7 +32,9 @@ static void direct_w_cut(direct_w_plan *d)
     d->partial_reals = conv_taps(s) * d->c * s->k;
     d->span = direct_span(s->kernel[1], s->dilation[1]);
     d->row_pixels = (s->out[2] - 1) * s->stride[2] + direct_span(s->kernel[2], s->dilation[2]);
-    d->copies = s->pad[2] != 0 || d->row_pixels > s->in[2];
+    bool spills = s->pad[2] != 0 || d->row_pixels > s->in[2];
+    d->copies = spills && d->c < DIRECT_SPLIT_CHANNELS;
+    d->touching = s->groups == 1 && s->dilation[2] == 1 && (d->copies || !spills);
     d->row = (d->copies ? d->row_pixels : s->in[2]) * s->c;
     d->copies_dy = d->k % K->lanes != 0; /* whole vectors are read, the last ones beyond the row */
     d->dy_step = round_up(s->k, K->lanes);
@@ -59,16 +63,15 @@ static void direct_w_band(const direct_w_plan *d, const real *rows, int64_t rows
                           int64_t y1, int64_t first, int64_t last, real *dw)
 {
     const fnn_conv_shape *s = d->s;
-    bool touching = s->groups == 1 && s->dilation[2] == 1;
-    int64_t taps = touching ? 1 : s->kernel[2], run = touching ? s->kernel[2] * d->c : d->c;
+    int64_t taps = d->touching ? 1 : s->kernel[2], run = d->touching ? s->kernel[2] * d->c : d->c;
     int64_t dy_step = d->copies_dy ? d->dy_step : s->k, tiles = ceil_div(run, direct_tile_rows(d->width));
-    fnn_tile tile = {.k = s->out[2], .a_step = s->stride[2] * s->c, .a_run = s->stride[1] * d->row, .b_step = dy_step};
+    int64_t before = d->copies ? 0 : s->pad[2]; /* a copy begins with the padding */
+    fnn_tile tile = {.a_step = s->stride[2] * s->c, .a_run = s->stride[1] * d->row, .b_step = dy_step};
     tile.b_run = s->out[2] * dy_step;
     tile.c_step = s->k;
     for (int64_t r = 0; r < s->kernel[1]; r++) {
-        /* output rows whose image row oy * stride + r * dilation - pad exists */
-        int64_t iy = r * s->dilation[1] - s->pad[1], lo = max_int(y0, ceil_div(max_int(-iy, 0), s->stride[1]));
-        int64_t over = s->in[1] - 1 - iy, hi = over < 0 ? lo : min_int(y1, over / s->stride[1] + 1);
+        int64_t iy = r * s->dilation[1] - s->pad[1], lo = max_int(y0, direct_first(iy, s->stride[1]));
+        int64_t hi = min_int(y1, direct_end(iy, s->stride[1], s->in[1], s->out[1]));
         tile.runs = hi - lo;
         for (int64_t panel = first; panel < last && hi > lo; panel++) {
             int64_t k = direct_w_column(d, panel), cols = min_int(d->width, d->k - panel % d->panels * d->width);
@@ -76,8 +79,11 @@ static void direct_w_band(const direct_w_plan *d, const real *rows, int64_t rows
             const real *a = rows + (lo * s->stride[1] + iy - rows_first) * d->row + panel / d->panels * d->c;
             for (int64_t i = 0; i < taps * tiles; i++) {
                 int64_t tap = i / tiles, at = run * (i % tiles) / tiles, count = run * (i % tiles + 1) / tiles - at;
-                K->gemm_cols(&tile, a + tap * s->dilation[2] * s->c + at, b, NULL,
-                             dw + ((r * taps + tap) * run + at) * s->k + k, (int)count, (int)cols, 1);
+                int64_t ix = tap * s->dilation[2] - before, x0 = d->touching ? 0 : direct_first(ix, s->stride[2]);
+                tile.k = (d->touching ? s->out[2] : direct_end(ix, s->stride[2], d->row / s->c, s->out[2])) - x0;
+                if (tile.k > 0)
+                    K->gemm_cols(&tile, a + (x0 * s->stride[2] + ix) * s->c + at, b + x0 * dy_step, NULL,
+                                 dw + ((r * taps + tap) * run + at) * s->k + k, (int)count, (int)cols, FNN_ADD);
             }
         }
     }
