@@ -1,7 +1,7 @@
 /* conv_depthwise.inc.h - 2-D convolution with one filter per channel.
  *
  * Weights are reordered to (taps, c). Nothing is copied: the outputs of an image fall into rectangles that see the same
- * taps (all of them in the middle, fewer along the edges), and a rectangle is a kernel call for every row. A task is
+ * taps (all of them in the middle, fewer along the edges), with a kernel call for each of their rows. A task is
  * one image, or a band of its rows where images are few. The data gradient runs the same kernel over dy, once for each
  * phase of the stride (see conv_phase); the weight gradient sums images in fixed chunks. */
 
@@ -47,16 +47,23 @@ static depthwise_stretch depthwise_next(int64_t first, int64_t end, int64_t stri
 /* What is done with one rectangle of outputs of image n. */
 typedef void depthwise_work(const depthwise_plan *p, int64_t n, depthwise_stretch y, depthwise_stretch x, real *to);
 
-/* All rectangles of output rows [first, end). */
-static void depthwise_rows(const depthwise_plan *p, int64_t n, int64_t first, int64_t end, depthwise_work *work,
-                           real *to)
+#define DEPTHWISE_COLUMNS 64 /* stretches of a row that are found at a time */
+
+/* All rectangles of output rows [first, end), at most `height` rows high. */
+static void depthwise_rows(const depthwise_plan *p, int64_t n, int64_t first, int64_t end, int64_t height,
+                           depthwise_work *work, real *to)
 {
-    depthwise_stretch y, x;
-    for (int64_t y0 = first; y0 < end; y0 = y.last) {
-        y = depthwise_next(y0, end, p->stride_y, p->pad_y, p->ih, p->dilation_y, p->r);
-        for (int64_t x0 = 0; x0 < p->ow; x0 = x.last) {
-            x = depthwise_next(x0, p->ow, p->stride_x, p->pad_x, p->iw, p->dilation_x, p->q);
-            work(p, n, y, x, to);
+    depthwise_stretch columns[DEPTHWISE_COLUMNS];
+    for (int64_t x0 = 0; x0 < p->ow;) {
+        int64_t count = 0;
+        for (; x0 < p->ow && count < DEPTHWISE_COLUMNS; x0 = columns[count++].last)
+            columns[count] = depthwise_next(x0, p->ow, p->stride_x, p->pad_x, p->iw, p->dilation_x, p->q);
+        for (int64_t y0 = first; y0 < end;) {
+            depthwise_stretch y =
+                depthwise_next(y0, min_int(end, y0 + height), p->stride_y, p->pad_y, p->ih, p->dilation_y, p->r);
+            for (int64_t i = 0; i < count; i++)
+                work(p, n, y, columns[i], to);
+            y0 = y.last;
         }
     }
 }
@@ -96,8 +103,10 @@ static void depthwise_task(void *context, int64_t index, int thread)
     const depthwise_plan *p = context;
     int64_t n = index / p->bands, band = index % p->bands;
     int64_t first = p->oh * band / p->bands, end = p->oh * (band + 1) / p->bands;
+    /* Row by row, as memory lies; phases of a data gradient, which leave pixels out, by rectangles. */
+    int64_t height = p->out_pixel == p->c ? 1 : end - first;
     (void)thread;
-    depthwise_rows(p, n, first, end, depthwise_forward, p->out);
+    depthwise_rows(p, n, first, end, height, depthwise_forward, p->out);
     int64_t at = n * p->out_image + first * p->out_row, pixels = (end - first) * p->ow;
     epilogue_finish(&p->e, at, pixels, p->c, p->out_pixel, p->out);
     moments_of_rows(&p->e.moments, index, 0, pixels, p->c, p->out_pixel, p->out + at, true);
@@ -245,7 +254,7 @@ static void depthwise_w_task(void *context, int64_t index, int thread)
     (void)thread;
     memset(dw, 0, sizeof(real) * (size_t)reals);
     for (int64_t n = index * p->chunk; n < min_int((index + 1) * p->chunk, p->n); n++)
-        depthwise_rows(p, n, 0, p->oh, depthwise_gradient, dw);
+        depthwise_rows(p, n, 0, p->oh, p->oh, depthwise_gradient, dw);
 }
 
 static int conv_depthwise_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
