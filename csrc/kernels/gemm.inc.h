@@ -45,6 +45,7 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vectors, const int by_co
         for (int i = 0; i < (rows + GEMM_SHARE - 1) / GEMM_SHARE; i++)
             row[i] = ar + i * GEMM_SHARE * a_step;
 
+#pragma GCC unroll 2
         for (int64_t p = t->k; p > 0; p--) {
             vr bp[GEMM_VECTORS];
 #pragma GCC unroll 4
