@@ -82,6 +82,32 @@ def test_both_gradients_are_those_of_direct_sums(name: str, dtype: str, level: s
     assert distance(seen[0], exact_dw) < limit
 
 
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("level", fastnn.cpu.levels())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("c", "k"), [(16, 33), (70, 20), (5, 130), (256, 24)])
+def test_products_of_1x1_share_what_they_read(c: int, k: int, dtype: str, level: str) -> None:
+    """More pixels than one chunk of the weight gradient; the bits of one pass after the other."""
+    fastnn.cpu.set_level(level)
+    rng = np.random.default_rng(8)
+    x, dy = normal(rng, 7, 1, 23, 29, c, dtype=dtype), normal(rng, 7, 1, 23, 29, k, dtype=dtype)
+    w = normal(rng, k, c, 1, 1, 1, dtype=dtype)
+    geometry = (1, 1, 1), (0, 0, 0), (1, 1, 1), 1
+    dx, dw = np.full_like(x, np.nan), np.full_like(w, np.nan)
+    _C.conv_bwd_x(dy, w, dx, *geometry)
+    _C.conv_bwd_w(dy, x, dw, *geometry)
+    rtol = 1e-4 if dtype == "float32" else 1e-12
+    flat = dy.reshape(-1, k).astype("float64")
+    np.testing.assert_allclose(dx.reshape(-1, c), flat @ w.reshape(k, c), rtol, 30 * rtol)
+    np.testing.assert_allclose(dw.reshape(k, c), flat.T @ x.reshape(-1, c), rtol, 30 * rtol)
+    for threads in (1, 2, 3):
+        fastnn.set_num_threads(threads)
+        both = np.full_like(x, np.nan), np.full_like(w, np.nan)
+        _C.conv_bwd(dy, x, w, *both, *geometry)
+        np.testing.assert_array_equal(both[0], dx)
+        np.testing.assert_array_equal(both[1], dw)
+
+
 @pytest.mark.parametrize("name", JOINT | APART)
 def test_the_shapes_of_this_file_are_found_together_or_not(name: str) -> None:
     """Together, dw is summed in another order: were the bits the same, the other path would have been tested."""

@@ -131,20 +131,32 @@ static int conv_pointwise_fwd(const fnn_conv_shape *s, const real *x, const real
     return status;
 }
 
-static int conv_pointwise_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
+static gemm_plan conv_pointwise_data_plan(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
 {
     gemm_plan g = {.m = s->n * conv_in_pixels(s), .n = s->c, .k = s->k, .a = dy, .b = w, .c = dx};
     g.a_row = s->k;
     g.b_row = s->c;
-    return gemm(&g);
+    return g;
 }
 
-static int conv_pointwise_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
+static gemm_plan conv_pointwise_weight_plan(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
 {
     gemm_plan g = {.m = s->k, .n = s->c, .k = s->n * conv_in_pixels(s), .a = dy, .b = x, .c = dw};
     g.a_row = s->k;
     g.b_row = s->c;
     g.a_transposed = true;
+    return g;
+}
+
+static int conv_pointwise_bwd_x(const fnn_conv_shape *s, const real *dy, const real *w, real *dx)
+{
+    gemm_plan g = conv_pointwise_data_plan(s, dy, w, dx);
+    return gemm(&g);
+}
+
+static int conv_pointwise_bwd_w(const fnn_conv_shape *s, const real *dy, const real *x, real *dw)
+{
+    gemm_plan g = conv_pointwise_weight_plan(s, dy, x, dw);
     return gemm(&g);
 }
 
@@ -322,15 +334,20 @@ int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, c
     }
 }
 
-/* Both gradients: one after the other, or together where a transform serves both. */
+/* Both gradients: one after the other, or together where a pass can use what the other has in the cache. */
 int DRIVER(conv_bwd)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *x, const real *w, real *dx,
                      bool add, real *dw)
 {
     bool alone = conv_merge_count(s, algorithm) == 1 && !conv_in_bf16(s, algorithm);
     bool some = s->n * conv_out_pixels(s) * s->k * s->c > 0;
-    if (some && alone && conv_select(s, algorithm, s->c) == CONV_WINOGRAD &&
-        conv_select(s, algorithm, s->k) == CONV_WINOGRAD && conv_winograd_joint(s))
+    conv_algorithm data = conv_select(s, algorithm, s->c), weight = conv_select(s, algorithm, s->k);
+    if (some && alone && data == CONV_WINOGRAD && weight == CONV_WINOGRAD && conv_winograd_joint(s))
         return conv_winograd_bwd(s, dy, x, w, dx, add, dw);
+    if (some && alone && data == CONV_POINTWISE && !add) {
+        gemm_plan rows = conv_pointwise_data_plan(s, dy, w, dx), sums = conv_pointwise_weight_plan(s, dy, x, dw);
+        if (gemm_pair_pays(&rows, &sums))
+            return gemm_pair(&rows, &sums);
+    }
     int status = DRIVER(conv_bwd_x)(s, algorithm, dy, w, dx, add);
     return status == FNN_OK ? DRIVER(conv_bwd_w)(s, algorithm, dy, x, dw) : status;
 }

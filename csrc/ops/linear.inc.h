@@ -232,7 +232,17 @@ typedef struct {
     real *packed;          /* one packed chunk of B per thread */
     real *a_blocks;        /* one block of A per thread */
     int64_t packed_reals;
+    const gemm_plan *beside; /* another product of A, not transposed, which has a row for each of k; or NULL */
 } gemm_chunks;
+
+/* Rows [i0, i1) of C, all columns, copying A to `block` where that helps. */
+static void gemm_rows_beside(const gemm_plan *g, int64_t i0, int64_t i1, real *block)
+{
+    gemm_plan own = *g;
+    own.a_block = block;
+    for (int64_t i = i0; i < i1; i += GEMM_ROW_BLOCK)
+        gemm_rows_of_c(&own, i, min_int(i + GEMM_ROW_BLOCK, i1), 0, own.panels, 0);
+}
 
 /* All of C with every block of k, so that A and B come from memory once. */
 static void gemm_chunk_task(void *context, int64_t index, int thread)
@@ -242,6 +252,8 @@ static void gemm_chunk_task(void *context, int64_t index, int thread)
     for (int64_t p = start; p < stop; p += GEMM_K_BLOCK) {
         gemm_plan g = s->whole;
         g.k = min_int(GEMM_K_BLOCK, stop - p);
+        if (s->beside)
+            gemm_rows_beside(s->beside, p, p + g.k, s->a_blocks + thread * GEMM_A_REALS);
         g.a += g.a_transposed ? p * g.a_row : p;
         g.b += g.b_transposed ? p : p * g.b_row;
         g.c = index == 0 ? s->whole.c : s->partial + (index - 1) * g.m * g.n;
@@ -293,9 +305,9 @@ static int64_t gemm_chunk_count(const gemm_plan *g)
     return small && chunks >= 2 ? chunks : 1;
 }
 
-static int gemm_by_chunks(const gemm_plan *whole, int64_t chunks)
+static int gemm_by_chunks(const gemm_plan *whole, int64_t chunks, const gemm_plan *beside)
 {
-    gemm_chunks s = {.whole = *whole, .chunk = round_up(ceil_div(whole->k, chunks), 16)};
+    gemm_chunks s = {.whole = *whole, .beside = beside, .chunk = round_up(ceil_div(whole->k, chunks), 16)};
     s.whole.e = NULL; /* the sums are complete when all chunks are added */
     double flops = 2.0 * (double)whole->m * (double)whole->n * (double)whole->k;
     s.chunks = ceil_div(whole->k, s.chunk);
@@ -355,6 +367,13 @@ static void gemm_prepare(const gemm_plan *g, real *packed)
     fnn_parallel(cut.panels, fnn_parallel_width(cut.panels, bytes * FNN_NS_PER_BYTE), gemm_pack_task, &cut);
 }
 
+/* Large results that nothing here reads again. */
+static bool gemm_streams(const gemm_plan *g)
+{
+    return g->m * g->n * (int64_t)sizeof(real) > fnn_stream_bytes() && g->k <= GEMM_K_BLOCK &&
+           !(g->e && epilogue_rereads(g->e)) && g->c_row == g->n && g->n % K->lanes == 0 && (uintptr_t)g->c % 64 == 0;
+}
+
 static int gemm(gemm_plan *g)
 {
     if (g->m == 0 || g->n == 0)
@@ -372,14 +391,12 @@ static int gemm(gemm_plan *g)
     }
     int64_t chunks = gemm_chunk_count(g);
     if (chunks > 1)
-        return gemm_by_chunks(g, chunks);
+        return gemm_by_chunks(g, chunks, NULL);
     gemm_cut(g);
     g->by_panels =
         !g->in_place && !g->e && !g->prepared && g->row_blocks <= GEMM_OWN_BLOCKS && g->panels >= GEMM_OWN_PANELS;
     int64_t packed = g->prepared ? 0 : round_up(gemm_packed_reals(g), 16);
-    g->stream = g->m * g->n * (int64_t)sizeof(real) > fnn_stream_bytes() && g->k <= GEMM_K_BLOCK &&
-                !(g->e && epilogue_rereads(g->e)) && g->c_row == g->n && g->n % K->lanes == 0 &&
-                (uintptr_t)g->c % 64 == 0;
+    g->stream = gemm_streams(g);
     real *workspace = fnn_alloc(sizeof(real) * (size_t)(packed + fnn_num_threads() * GEMM_A_REALS));
     if (!workspace)
         return FNN_NO_MEMORY;
@@ -388,6 +405,28 @@ static int gemm(gemm_plan *g)
     gemm_run(g, true);
     fnn_free(workspace);
     return FNN_OK;
+}
+
+/* Whether `weight`, a product of A^T, is cut along A's long dimension, along which `data`, a product of A, has rows:
+ * then each finds A in the cache after the other. */
+static bool gemm_pair_pays(const gemm_plan *data, const gemm_plan *weight)
+{
+    return gemm_in_blocks(data) && weight->m * weight->n > 0 && !gemm_is_dots(weight) && gemm_chunk_count(weight) > 1;
+}
+
+/* Both, with the bits of one after the other. */
+static int gemm_pair(gemm_plan *data, const gemm_plan *weight)
+{
+    gemm_cut(data);
+    data->stream = gemm_streams(data);
+    data->packed = fnn_alloc(sizeof(real) * (size_t)max_int(gemm_packed_reals(data), 1));
+    if (!data->packed)
+        return FNN_NO_MEMORY;
+    if (!data->in_place)
+        gemm_prepare(data, data->packed);
+    int status = gemm_by_chunks(weight, gemm_chunk_count(weight), data);
+    fnn_free(data->packed);
+    return status;
 }
 
 /* ---- a batch of products: one task each ---- */
