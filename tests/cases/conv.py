@@ -105,8 +105,8 @@ CASES = [
     *_each("conv2d-dilation-stride", (2, 3, 9, 10), (4, 3, 3, 2), "auto", dilation=(1, 3), stride=(2, 2), padding=1),
     *_each("conv2d-dilation-common", (2, 4, 15, 13), (6, 4, 3, 4), "auto", dilation=(4, 2), stride=(2, 4), padding=3),
     *_each("conv2d-dilation-stride-3", (2, 3, 14, 11), (5, 3, 4, 3), "auto", dilation=(2, 3), stride=(3, 2), padding=2),
-    # direct, channels enough that taps in the padding are left out: more or fewer of them, at one end or both, none that
-    # all pixels of a row see
+    # direct, channels enough that taps in the padding are left out: more or fewer of them, at one end or both, and none
+    # that all pixels of a row see
     *_each("conv2d-edges-5x5", (2, 17, 6, 15), (18, 17, 5, 5), "auto", "im2col", padding=2, bias=True),
     *_each("conv2d-edges-stride", (2, 20, 7, 30), (34, 20, 3, 4), "auto", "im2col", stride=2, padding=(1, 2)),
     *_each("conv2d-edges-narrow", (2, 16, 5, 3), (16, 16, 5, 7), "auto", padding=(2, 3), bias=True),

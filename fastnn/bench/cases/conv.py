@@ -12,7 +12,8 @@ from ..case import Array, Case, Contenders, backward, forward, noise, noise_imag
 
 __all__ = ["BF16_SHAPES", "SHAPES", "Shape", "cases"]
 
-_PASSES = ("fwd", "bwd_x", "bwd_w")
+_PASSES = ("fwd", "bwd_x", "bwd_w", "bwd")
+_NEEDS = {"bwd_x": (True, False, False), "bwd_w": (False, True, False), "bwd": (True, True, False)}
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,18 @@ BF16_SHAPES = (
 
 
 def cases(shapes: Sequence[Shape] = SHAPES) -> Iterator[Case]:
-    """Every shape in every pass."""
+    """Every shape in every pass: forward, each gradient by itself, and both together, as training wants them."""
     for shape in shapes:
         for direction in _PASSES:
-            yield Case("conv", f"{shape} {direction}", shape.flops, "GFLOP/s", _builder(shape, direction))
+            yield Case("conv", f"{shape} {direction}", _flops(shape, direction), "GFLOP/s", _builder(shape, direction))
     for shape in BF16_SHAPES if shapes is SHAPES else ():
         for direction in _PASSES:
-            build = _builder(shape, direction, bf16=True)
-            yield Case("conv bf16", f"{shape} {direction}", shape.flops, "GFLOP/s", build, comparable=False)
+            build, flops = _builder(shape, direction, bf16=True), _flops(shape, direction)
+            yield Case("conv bf16", f"{shape} {direction}", flops, "GFLOP/s", build, comparable=False)
+
+
+def _flops(shape: Shape, direction: str) -> float:
+    return 2 * shape.flops if direction == "bwd" else shape.flops
 
 
 def _builder(s: Shape, direction: str, bf16: bool = False) -> Callable[[Mapping[str, Any]], Contenders]:
@@ -127,9 +132,8 @@ def _builder(s: Shape, direction: str, bf16: bool = False) -> Callable[[Mapping[
         if direction == "fwd":
             works: Contenders = {"fastnn": autocast(enabled=bf16)(forward("conv2d", x, w, *options))}
         else:
-            needs = (direction == "bwd_x", direction == "bwd_w", False)
             with autocast(enabled=bf16):
-                works = {"fastnn": backward("conv2d", dy, needs, x, w, *options)}
+                works = {"fastnn": backward("conv2d", dy, _NEEDS[direction], x, w, *options)}
         if "numpy" in against:
             works["numpy"] = _numpy(s, direction, *reference_layout(x, w, dy))
         if "torch" in against:
@@ -142,20 +146,22 @@ def _builder(s: Shape, direction: str, bf16: bool = False) -> Callable[[Mapping[
     return build
 
 
-def _numpy(s: Shape, direction: str, x: Array, w: Array, dy: Array) -> Callable[[], Array]:
+def _numpy(s: Shape, direction: str, x: Array, w: Array, dy: Array) -> Callable[[], Any]:
     options = (s.stride, s.padding, s.dilation, s.groups)
     if direction == "fwd":
         return lambda: reference.conv_fwd(x, w, None, *options)
     if direction == "bwd_x":
         return lambda: reference.conv_bwd_x(dy, w, x.shape, *options)
-    return lambda: reference.conv_bwd_w(dy, x, w.shape, *options)
+    if direction == "bwd_w":
+        return lambda: reference.conv_bwd_w(dy, x, w.shape, *options)
+    return lambda: (reference.conv_bwd_x(dy, w, x.shape, *options), reference.conv_bwd_w(dy, x, w.shape, *options))
 
 
 def _torch(torch: Any, s: Shape, direction: str, x: Any, w: Any, dy: Any) -> Callable[[], Any]:
     stride, padding, dilation = ([value, value] for value in (s.stride, s.padding, s.dilation))
     if direction == "fwd":
         return lambda: torch.nn.functional.conv2d(x, w, None, stride, padding, dilation, s.groups)
-    mask = [direction == "bwd_x", direction == "bwd_w", False]
+    mask = list(_NEEDS[direction])
     gradients = torch.ops.aten.convolution_backward
-    which = 0 if direction == "bwd_x" else 1
+    which = slice(int(not mask[0]), 1 + int(mask[1]))
     return lambda: gradients(dy, x, w, None, stride, padding, dilation, False, [0, 0], s.groups, mask)[which]
