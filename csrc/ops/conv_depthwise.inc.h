@@ -94,6 +94,9 @@ static void depthwise_forward(const depthwise_plan *p, int64_t n, depthwise_stre
     fnn_depthwise d = depthwise_steps(p, y, x);
     const real *in = depthwise_input(p, n, y, x), *w = p->weights + y.lo * d.w_row + x.lo * d.w_tap;
     real *out = to + n * p->out_image + y.first * p->out_row + x.first * p->out_pixel;
+    if (y.last - y.first == 1) /* the next row's outputs arrive meanwhile, for which stores would wait */
+        for (int64_t i = 0; i < (x.last - x.first) * p->c; i += 64 / (int64_t)sizeof(real))
+            __builtin_prefetch(out + d.out_next + i, 1, 2);
     for (int64_t i = y.first; i < y.last; i++, in += d.in_next, out += d.out_next)
         K->conv_depthwise_row(&d, x.last - x.first, in, w, p->e.bias, out);
 }
