@@ -145,8 +145,8 @@ def test_every_algorithm_gives_both(name: str, dtype: str) -> None:
 
 
 def test_no_images_no_filters_no_channels() -> None:
-    for n, c, k in ((0, 16, 16), (4, 0, 16), (4, 16, 0)):
-        case = Both((n, 9, 9, c, k, 1, 1), "float32")
+    for n, c, k, groups in ((0, 16, 16, 1), (4, 0, 16, 1), (4, 16, 0, 1), (4, 16, 0, 2), (0, 16, 16, 16)):
+        case = Both((n, 9, 9, c, k, 1, groups), "float32")
         dx, dw = case.together()
         np.testing.assert_array_equal(dx, np.zeros_like(dx))
         np.testing.assert_array_equal(dw, np.zeros_like(dw))

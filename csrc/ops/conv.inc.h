@@ -338,14 +338,13 @@ int DRIVER(conv_bwd_w)(const fnn_conv_shape *s, int algorithm, const real *dy, c
 int DRIVER(conv_bwd)(const fnn_conv_shape *s, int algorithm, const real *dy, const real *x, const real *w, real *dx,
                      bool add, real *dw)
 {
-    bool alone = conv_merge_count(s, algorithm) == 1 && !conv_in_bf16(s, algorithm);
     bool some = s->n * conv_out_pixels(s) * s->k * s->c > 0;
-    conv_algorithm data = conv_select(s, algorithm, s->c), weight = conv_select(s, algorithm, s->k);
-    if (some && alone && data == CONV_WINOGRAD && weight == CONV_WINOGRAD && conv_winograd_joint(s))
-        return conv_winograd_bwd(s, dy, x, w, dx, add, dw);
-    if (some && alone && data == CONV_POINTWISE && !add) {
+    if (some && conv_merge_count(s, algorithm) == 1 && !conv_in_bf16(s, algorithm)) {
+        conv_algorithm data = conv_select(s, algorithm, s->c), weight = conv_select(s, algorithm, s->k);
+        if (data == CONV_WINOGRAD && weight == CONV_WINOGRAD && conv_winograd_joint(s))
+            return conv_winograd_bwd(s, dy, x, w, dx, add, dw);
         gemm_plan rows = conv_pointwise_data_plan(s, dy, w, dx), sums = conv_pointwise_weight_plan(s, dy, x, dw);
-        if (gemm_pair_pays(&rows, &sums))
+        if (data == CONV_POINTWISE && !add && gemm_pair_pays(&rows, &sums))
             return gemm_pair(&rows, &sums);
     }
     int status = DRIVER(conv_bwd_x)(s, algorithm, dy, w, dx, add);

@@ -48,24 +48,32 @@ static void wino_w_cut(wino_w_plan *w)
     p->scratch_reals = p->v_reals + panel;
 }
 
-/* What needs v, the transformed tiles of a block: the sums of one slice and, if p has an output, the data gradient. d
- * has room for a panel. */
-static void wino_w_panels(const wino_w_plan *w, int64_t slice, int64_t first, int64_t count, int64_t blocks,
-                          int64_t first_panel, int64_t last_panel, const real *v, real *d, real *sums, fnn_ahead *ahead,
-                          fnn_ahead *out_ahead)
+/* A block of tiles on its way through a task. */
+typedef struct {
+    int64_t first, count;                  /* tiles */
+    int64_t c0, blocks;                    /* the task's part of p.c: from c0 on, blocks of lanes */
+    int64_t first_panel, last_panel;       /* of p.k */
+    real *v, *d;                           /* transformed tiles: of all blocks, and room for those of a panel */
+    fnn_ahead next_ahead[2], out_ahead[2]; /* what the next block reads, and this one writes */
+} wino_w_block;
+
+/* The sums of one slice and, if p has an output, its data gradient. */
+static void wino_w_slice(const wino_w_plan *w, wino_w_block *b, int64_t slice, real *sums)
 {
     const wino_plan *p = &w->p;
-    const fnn_wino_tiles out = wino_out_tiles(p, first, count);
-    const real *u = p->u + slice * wino_filter_reals(p);
-    for (int64_t panel = first_panel; panel < last_panel; panel++) {
-        int64_t c0 = panel * p->width, c = slice * p->k + c0;
-        K->wino_grad(&out, w->grad + c, p->k - c0, p->width, d);
-        K->wino_products_grad(blocks, count, v, d, p->width, w->rows * w->step, w->step, sums + c0, ahead);
+    const fnn_wino_tiles in = wino_in_tiles(p, b->first, b->count), out = wino_out_tiles(p, b->first, b->count);
+    K->wino_input(&in, p->in + slice * p->c + b->c0, min_int(b->blocks * K->lanes, p->c - b->c0), b->v);
+    for (int64_t panel = b->first_panel; panel < b->last_panel; panel++) {
+        int64_t k0 = panel * p->width, k = slice * p->k + k0;
+        K->wino_grad(&out, w->grad + k, p->k - k0, p->width, b->d);
+        K->wino_products_grad(b->blocks, b->count, b->v, b->d, p->width, w->rows * w->step, w->step, sums + k0,
+                              b->next_ahead);
         if (!p->out)
             continue;
-        K->wino_products(p->blocks, count, v, u + panel * p->blocks * 36 * K->lanes * p->width, p->width, d, out_ahead);
-        K->wino_output(&out, d, p->width, NULL, p->e.residual ? p->e.residual + c : NULL, false,
-                       min_int(p->width, p->k - c0), p->stream, NULL, 0, p->out + c);
+        const real *u = p->u + slice * wino_filter_reals(p) + panel * p->blocks * 36 * K->lanes * p->width;
+        K->wino_products(p->blocks, b->count, b->v, u, p->width, b->d, b->out_ahead);
+        K->wino_output(&out, b->d, p->width, NULL, p->e.residual ? p->e.residual + k : NULL, false,
+                       min_int(p->width, p->k - k0), p->stream, NULL, 0, p->out + k);
     }
 }
 
@@ -74,33 +82,28 @@ static void wino_w_task(void *context, int64_t index, int thread)
     const wino_w_plan *w = context;
     const wino_plan *p = &w->p;
     int64_t k_at = index % w->k_groups, c_at = index / w->k_groups % w->c_groups;
-    int64_t chunk = index / w->k_groups / w->c_groups;
-    int64_t first_panel = k_at * w->k_group, last_panel = min_int(first_panel + w->k_group, p->panels);
-    int64_t c0 = c_at * w->c_group * K->lanes, blocks = min_int(w->c_group, p->blocks - c_at * w->c_group);
-    int64_t channels = min_int(w->c_group * K->lanes, p->c - c0);
-    real *v = p->scratch + thread * p->scratch_reals, *d = v + p->v_reals;
-    real *sums = w->partial + chunk * w->partial_reals + c0 * w->step;
-    size_t cleared = sizeof(real) * (size_t)((last_panel - first_panel) * p->width);
+    int64_t chunk = index / w->k_groups / w->c_groups, out_row = p->ow * p->out_pixel;
+    wino_w_block b = {.c0 = c_at * w->c_group * K->lanes, .v = p->scratch + thread * p->scratch_reals};
+    b.blocks = min_int(w->c_group, p->blocks - c_at * w->c_group);
+    b.first_panel = k_at * w->k_group;
+    b.last_panel = min_int(b.first_panel + w->k_group, p->panels);
+    b.d = b.v + p->v_reals;
+    real *sums = w->partial + chunk * w->partial_reals + b.c0 * w->step;
+    size_t cleared = sizeof(real) * (size_t)((b.last_panel - b.first_panel) * p->width);
     for (int64_t xi = 0; xi < 36 * p->slices; xi++)
-        for (int64_t c = 0; c < blocks * K->lanes; c++)
-            memset(sums + (xi * w->rows + c) * w->step + first_panel * p->width, 0, cleared);
+        for (int64_t c = 0; c < b.blocks * K->lanes; c++)
+            memset(sums + (xi * w->rows + c) * w->step + b.first_panel * p->width, 0, cleared);
     int64_t end = min_int((chunk + 1) * w->chunk, p->tiles), tall = p->width == K->lanes ? 1 : 2;
-    int64_t calls = 36 * p->slices * blocks * (last_panel - first_panel) * tall;
-    for (int64_t first = chunk * w->chunk; first < end; first += w->block) {
-        int64_t count = min_int(w->block, end - first), next = min_int(w->block, end - first - count);
-        int64_t out_row = p->ow * p->out_pixel;
-        fnn_ahead ahead[2] = {
-            wino_ahead(p, first + count, next, p->in, p->ih, p->iw * p->in_pixel, p->pad_y, 2 - p->pad_y, calls),
-            wino_ahead(p, first + count, next, w->grad, p->oh, out_row, 0, 0, calls)};
-        fnn_ahead out_ahead[2] = {{0}};
+    int64_t calls = 36 * p->slices * b.blocks * (b.last_panel - b.first_panel) * tall;
+    for (b.first = chunk * w->chunk; b.first < end; b.first += w->block) {
+        b.count = min_int(w->block, end - b.first);
+        int64_t after = b.first + b.count, next = min_int(w->block, end - after);
+        b.next_ahead[0] = wino_ahead(p, after, next, p->in, p->ih, p->iw * p->in_pixel, p->pad_y, 2 - p->pad_y, calls);
+        b.next_ahead[1] = wino_ahead(p, after, next, w->grad, p->oh, out_row, 0, 0, calls);
         if (p->out && !p->stream)
-            out_ahead[0] = wino_ahead(p, first, count, p->out, p->oh, out_row, 0, 0, 36 * 2);
-        const fnn_wino_tiles in = wino_in_tiles(p, first, count);
-        for (int64_t slice = 0; slice < p->slices; slice++) {
-            K->wino_input(&in, p->in + slice * p->c + c0, channels, v);
-            wino_w_panels(w, slice, first, count, blocks, first_panel, last_panel, v, d, sums + slice * w->slice_reals,
-                          ahead, out_ahead);
-        }
+            b.out_ahead[0] = wino_ahead(p, b.first, b.count, p->out, p->oh, out_row, 0, 0, 36 * 2);
+        for (int64_t slice = 0; slice < p->slices; slice++)
+            wino_w_slice(w, &b, slice, sums + slice * w->slice_reals);
     }
 }
 
