@@ -86,7 +86,8 @@ asan:
 	cd build/asan && ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	    ../../.venv-asan/bin/python -m pytest -p no:cacheprovider tests/test_ops.py tests/test_autocast.py \
-	    tests/test_conv.py tests/test_conv_epilogue.py tests/test_conv_joint.py tests/test_copy.py tests/test_inference.py tests/test_moments.py \
+	    tests/test_conv.py tests/test_conv_epilogue.py tests/test_conv_joint.py tests/test_copy.py \
+	    tests/test_inference.py tests/test_moments.py \
 	    tests/test_norm.py tests/test_pending_pool.py tests/test_pool.py tests/test_threads.py
 
 # The library of the kernels alone: Python and NumPy for the other architecture are not at hand.

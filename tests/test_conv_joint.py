@@ -44,7 +44,8 @@ class Both:
 
     def together(self, algorithm: str = "winograd", before: Array | None = None) -> tuple[Array, Array]:
         """The same by one call; dx is added to `before`."""
-        dx = np.full_like(self.x, np.nan) if before is None else before.copy()
+        dx: Array = _C.empty(self.x.shape, self.x.dtype)  # aligned, as what goes past the caches must be
+        dx[...] = np.nan if before is None else before
         dw = np.full_like(self.w, np.nan)
         code = _C.CONV_ALGORITHMS[algorithm]
         _C.conv_bwd(self.dy, self.x, self.w, dx, dw, *self.geometry, code, before is not None)
@@ -106,6 +107,9 @@ def test_products_of_1x1_share_what_they_read(c: int, k: int, dtype: str, level:
         _C.conv_bwd(dy, x, w, *both, *geometry)
         np.testing.assert_array_equal(both[0], dx)
         np.testing.assert_array_equal(both[1], dw)
+        total = x.copy()
+        _C.conv_bwd(dy, x, w, total, dw, *geometry, 0, True)
+        np.testing.assert_array_equal(total, x + dx)
 
 
 @pytest.mark.parametrize("name", JOINT | APART)
@@ -127,6 +131,22 @@ def test_the_data_gradient_is_added(name: str) -> None:
         total, again = case.together(before=before)
         np.testing.assert_array_equal(total, before + dx)
         np.testing.assert_array_equal(again, dw)
+
+
+@pytest.mark.parametrize("name", ["whole tiles", "more filters", "groups"])
+def test_a_data_gradient_that_goes_past_the_caches(name: str) -> None:
+    """The same bits, where only its rows are, and added or not."""
+    case = Both(JOINT[name], "float32")
+    near = case.together()
+    before = normal(np.random.default_rng(9), *case.x.shape, dtype="float32")
+    _C.set_stream_bytes(1)
+    try:
+        far, total = case.together(), case.together(before=before)
+    finally:
+        _C.set_stream_bytes(0)
+    for a, b in zip(far, near, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(total[0], before + near[0])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -163,7 +163,7 @@ static void direct_row(const direct_plan *d, int64_t rows, const real *a, const 
     }
 }
 
-/* Asks for the image rows of the next band, or the next image's first: they lie behind those that this task has copied,
+/* Asks for the image rows of the next band, or the next image's first: they lie behind those that this task reads,
  * and are the next task's, mostly on the same thread. One share with every output row. */
 static void direct_fetch_next(const direct_plan *d, const real *image, int64_t y0, int64_t y1, int64_t oy)
 {
